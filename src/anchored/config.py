@@ -1,0 +1,219 @@
+"""`anchored.toml`: what a training repo says of its data, its training and its tracker.
+
+Every error names the file, the key and, where the key stands in the text, the line.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from anchored.decisions.paths import normalized, overlapping
+from anchored.errors import BadParam, ConfigError
+from anchored.records import ParamValue
+
+FILE = "anchored.toml"
+PYPROJECT = "pyproject.toml"
+
+RepoPath = Annotated[str, AfterValidator(normalized)]
+Scalar = Annotated[bool | int | float | str, Field(union_mode="left_to_right")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Data(_Section):
+    """`[data]`: the inputs, versioned by DVC; the first is "the" data."""
+
+    inputs: tuple[RepoPath, ...] = Field(min_length=1, strict=False)
+    refresh: str | None = None
+
+
+class Train(_Section):
+    """`[train]`: the command, run from the repo's root, and what it leaves."""
+
+    command: str = Field(min_length=1)
+    model: RepoPath
+    metrics: RepoPath | None = None
+    artifacts: tuple[RepoPath, ...] = Field(default=(), strict=False)
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    environment: Literal["inherit", "uv"] = "inherit"
+    pass_env: tuple[str, ...] = Field(default=(), strict=False)
+    params: Mapping[str, Scalar] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _every_placeholder_is_a_param(self) -> Train:
+        if not self.command.strip():
+            raise ValueError("command: must not be empty")
+        for name in placeholders(self.command):
+            if name not in self.params:
+                raise ValueError(f"command: {{{name}}} is not among [train.params]")
+        return self
+
+
+class Tracker(_Section):
+    """`[tracker]`: where runs are recorded.
+
+    With `join = false` a script's own `start_run()` is left alone and makes a run of its own.
+    """
+
+    kind: Literal["mlflow", "wandb"] = "mlflow"
+    uri: str = "sqlite:///mlflow.db"
+    join: bool = True
+    entity: str | None = None
+    mode: Literal["online", "offline"] | None = None
+
+
+class Retrain(_Section):
+    """`[retrain]`: the gate that a retrained model passes, and where it is registered."""
+
+    metric: str
+    goal: Literal["min", "max"] = "min"
+    registered_model: str | None = None
+
+
+class Config(_Section):
+    """The whole of `anchored.toml`."""
+
+    experiment: str = Field(default="", max_length=200)
+    data: Data
+    train: Train
+    tracker: Tracker = Tracker()
+    retrain: Retrain | None = None
+
+    @model_validator(mode="after")
+    def _nothing_overlaps(self) -> Config:
+        if pair := overlapping(self.data.inputs):
+            raise ValueError(f"data.inputs: {pair[0]!r} and {pair[1]!r} overlap")
+        for path in self.data.inputs:
+            if overlapping((path, self.train.model)):
+                raise ValueError(f"train.model: {self.train.model!r} overlaps the input {path!r}")
+        return self
+
+    def params_with(self, overrides: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+        """`[train.params]` with `-p` on top, each in the type that the file gives it.
+
+        Raises `BadParam` for a name that the file does not have and for a value of another type.
+        """
+        params: dict[str, ParamValue] = dict(self.train.params)
+        for name, value in overrides.items():
+            if name not in params:
+                known = ", ".join(sorted(params)) or "none"
+                raise BadParam(
+                    f"unknown parameter {name!r}: the training command knows {known}",
+                    hint=f"add it to [train.params] in {FILE}",
+                )
+            params[name] = _as_type_of(params[name], value, name)
+        return params
+
+
+def placeholders(command: str) -> Iterator[str]:
+    """The `{names}` in a training command. Raises `ValueError` for a template that is none."""
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(command) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"command: {error}; write a literal brace twice") from error
+    for name in fields:
+        if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
+            raise ValueError(f"command: {{{name}}} is no parameter; write a literal brace twice")
+        yield name
+
+
+def parse_config(text: bytes | str, file: str, *, default_experiment: str) -> Config:
+    """The configuration in the text of `anchored.toml`, or of a `pyproject.toml`.
+
+    Raises `ConfigError` with the place for what is not TOML, unknown keys, wrong types, paths
+    that leave the repo, inputs that overlap and placeholders without a parameter.
+    """
+    source = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else text
+    try:
+        document = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        raise ConfigError(
+            f"not valid TOML: {error}", file=file, line=int(line[1]) if line else None
+        ) from error
+    table = document.get("tool", {}).get("anchored", {}) if file == PYPROJECT else document
+    prefix = "tool.anchored." if file == PYPROJECT else ""
+    try:
+        config = Config.model_validate(table)
+    except ValidationError as error:
+        raise _config_error(error, source, file, prefix) from error
+    if config.experiment:
+        return config
+    return config.model_copy(update={"experiment": default_experiment})
+
+
+def has_table(text: bytes) -> bool:
+    """Whether a `pyproject.toml` has a table `[tool.anchored]`."""
+    try:
+        return "anchored" in tomllib.loads(text.decode("utf-8", errors="replace")).get("tool", {})
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _config_error(error: ValidationError, source: str, file: str, prefix: str) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    keys = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    problem = first["msg"].removeprefix("Value error, ")
+    named = re.match(r"([a-z_.]+): (.*)", problem, re.DOTALL)
+    if first["type"] == "value_error" and named:
+        keys, problem = [*keys, *named[1].split(".")], named[2]
+    if first["type"] == "extra_forbidden":
+        problem = "unknown key"
+    elif first["type"] == "missing":
+        problem = "required, but missing"
+    # Types of a union come as a last key that is a type's name, not a key of the file.
+    keys = [key for key in keys if key not in {"bool", "int", "float", "str"} or key == "str_"]
+    line = line_of(source, [*prefix.strip(".").split("."), *keys] if prefix else keys)
+    return ConfigError(problem, file=file, key=prefix + ".".join(keys), line=line)
+
+
+def line_of(source: str, keys: list[str]) -> int | None:
+    """The line (from 1) where a dotted key stands, or the table nearest above it."""
+    best: int | None = None
+    table: list[str] = []
+    for number, line in enumerate(source.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
+            table = [part.strip(" \"'") for part in header[1].split(".")]
+            if keys[: len(table)] == table:
+                best = number
+        elif assignment := re.match(r"\s*([\w\"'.-]+)\s*=", line):
+            path = table + [part.strip("\"'") for part in assignment[1].split(".")]
+            if path == keys[: len(path)]:
+                return number
+    return best
+
+
+def _as_type_of(example: ParamValue, value: ParamValue, name: str) -> ParamValue:
+    if isinstance(example, str):
+        return value if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        value = _parsed(value)
+    wanted = type(example).__name__
+    if isinstance(example, bool) or isinstance(value, bool):
+        fits = isinstance(example, bool) and isinstance(value, bool)
+    elif isinstance(example, int):
+        fits = isinstance(value, int)
+    else:
+        fits = isinstance(value, int | float)
+        value = float(value) if fits else value
+    if not fits:
+        raise BadParam(f"parameter {name!r} is {wanted} in {FILE}, {value!r} is not")
+    return value
+
+
+def _parsed(text: str) -> ParamValue:
+    """A `-p` value read as TOML reads a number or truth value; else the text itself."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    finite = isinstance(value, bool | int) or (isinstance(value, float) and value - value == 0)
+    return value if finite and not isinstance(value, dict) else text

@@ -1,0 +1,1 @@
+"""Pure functions: what to do, say or refuse, computed without effects."""

@@ -1,0 +1,54 @@
+"""What `.gitignore` files must say so that Git ignores an output and sees its pointer.
+
+Rules: gitignore(5). A later line wins; a file cannot be re-included when a folder above it is
+excluded, so every folder on the way has to be opened and its other content closed again.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+_SPECIAL = re.compile(r"([\\*?\[\]!# ])")
+
+
+def with_lines(text: str, lines: list[str]) -> str:
+    """The file's text with the lines appended that it does not hold yet."""
+    present = set(text.splitlines())
+    missing = [line for line in lines if line not in present]
+    if not missing:
+        return text
+    start = text if not text or text.endswith("\n") else text + "\n"
+    return start + "".join(f"{line}\n" for line in missing)
+
+
+def ignore_file(output: str) -> str:
+    """The `.gitignore` that DVC uses for an output: the one beside it."""
+    return posixpath.join(posixpath.dirname(output), ".gitignore")
+
+
+def ignore_line(output: str) -> str:
+    """The line in it, as DVC writes it, with what is special to Git escaped."""
+    return "/" + escaped(posixpath.basename(output))
+
+
+def reopen_lines(pointer: str, ignore_at: str, ignored_from: str) -> list[str]:
+    """Lines for the `.gitignore` at `ignore_at` that let Git and DVC see an ignored pointer.
+
+    `ignored_from` is the topmost excluded path on the way to `pointer`. All else that was ignored
+    stays ignored: `models/` becomes "open models, close all in it, open the pointer".
+    """
+    base = posixpath.dirname(ignore_at)
+    below = posixpath.relpath(pointer, base or ".").split("/")
+    depth = len(posixpath.relpath(ignored_from, base or ".").split("/"))
+    lines = []
+    for level in range(depth, len(below)):
+        folder = "/".join(escaped(part) for part in below[:level])
+        lines += [f"!/{folder}/", f"/{folder}/*"]
+    lines.append("!/" + "/".join(escaped(part) for part in below))
+    return lines
+
+
+def escaped(name: str) -> str:
+    """A file name as a gitignore pattern that fits only itself."""
+    return _SPECIAL.sub(r"\\\1", name)

@@ -1,0 +1,42 @@
+"""Run names: what may be one, and what is made of them elsewhere."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+
+from anchored.errors import BadName
+
+LONGEST = 200
+
+
+def checked_name(name: str) -> str:
+    """The name, if every tracker, tag and file can carry it.
+
+    Quotes, spaces, slashes and accents are fine. Raises `BadName` for an empty name, one of more
+    than 200 characters, and one with control characters or text that is not valid Unicode.
+    """
+    if not name.strip():
+        raise BadName("a run name must not be empty")
+    if len(name) > LONGEST:
+        raise BadName(f"a run name has at most {LONGEST} characters, this one has {len(name)}")
+    for character in name:
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            raise BadName(f"a run name must not contain {character!r}, a control character")
+    return name
+
+
+def generated_name(experiment: str, now: datetime) -> str:
+    """A name for a run that was given none: experiment and second of its start, in UTC."""
+    return f"{experiment[:150]}-{now:%Y%m%d-%H%M%S}"
+
+
+def run_ref(run_id: str) -> str:
+    """The Git ref that keeps a run's snapshot commit."""
+    return f"refs/anchored/runs/{run_id}"
+
+
+def flow_tags(*, name: str, commit: str, data: str, model: str) -> list[str]:
+    """The tags of a Prefect flow run: name, and the first twelve digits of commit and hashes."""
+    facts = {"commit": commit, "data": data, "model": model}
+    return [f"run:{name}", *(f"{key}:{value[:12]}" for key, value in facts.items() if value)]

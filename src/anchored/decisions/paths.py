@@ -1,0 +1,39 @@
+"""Paths of inputs, models and artifacts: inside the repo, and apart from each other."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from itertools import combinations
+
+
+def normalized(path: str) -> str:
+    """The path from the repo's root, in POSIX form, without `.`, `..` and a trailing slash.
+
+    Raises `ValueError`, with words for the user, for a path that is empty, absolute or leaves
+    the repo, or that lies in `.git` or `.dvc`.
+    """
+    if not path.strip():
+        raise ValueError("must not be empty")
+    if any(ord(character) < 32 for character in path):
+        raise ValueError("must not hold control characters")
+    if posixpath.isabs(path) or path.startswith("~"):
+        raise ValueError(f"{path!r} is outside the repository; name it from the repository's root")
+    clean = posixpath.normpath(path)
+    first = clean.split("/", 1)[0]
+    if first == "..":
+        raise ValueError(f"{path!r} is outside the repository")
+    if clean == ".":
+        raise ValueError("must be a file or folder inside the repository, not all of it")
+    if first in {".git", ".dvc"}:
+        raise ValueError(f"{path!r} lies in {first}, which belongs to {first[1:]} itself")
+    return clean
+
+
+def overlapping(paths: Sequence[str]) -> tuple[str, str] | None:
+    """The first two of these normalized paths of which one lies in, or is, the other."""
+    for one, other in combinations(paths, 2):
+        short, long = sorted((one, other), key=len)
+        if long == short or long.startswith(short + "/"):
+            return one, other
+    return None

@@ -1,0 +1,53 @@
+"""`.dvc` files as plain values, read with a plain YAML parser.
+
+Format: https://dvc.org/doc/user-guide/project-structure/dvc-files. Writing one, which has to keep
+the user's own comments and fields, is DVC's business and stands in the adapter.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+import yaml
+
+from anchored.errors import NotReady
+from anchored.records import Pointer
+
+LEGACY_HASH = "md5-dos2unix"
+
+
+def pointer_path(path: str) -> str:
+    """The `.dvc` file that DVC gives an output, beside it."""
+    return f"{path}.dvc"
+
+
+def parse_pointer(text: bytes | str, file: str) -> tuple[Pointer, ...]:
+    """The outputs that a `.dvc` file names, with paths from the repo's root.
+
+    Raises `NotReady` for what is no `.dvc` file, and for paths that leave the repo.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise NotReady(f"{file} is not a valid .dvc file: {error}") from error
+    outs = document.get("outs") if isinstance(document, dict) else None
+    if not isinstance(outs, list):
+        raise NotReady(f"{file} is not a valid .dvc file: it names no outputs")
+    folder = posixpath.join(posixpath.dirname(file), str(document.get("wdir") or "."))
+    return tuple(_parse_output(out, folder, file) for out in outs)
+
+
+def _parse_output(out: Any, folder: str, file: str) -> Pointer:
+    if not isinstance(out, dict) or not isinstance(out.get("path"), str):
+        raise NotReady(f"{file} is not a valid .dvc file: an output has no path")
+    path = posixpath.normpath(posixpath.join(folder, out["path"]))
+    if posixpath.isabs(path) or path.split("/", 1)[0] == "..":
+        raise NotReady(f"{file} names {out['path']!r}, which leaves the repository")
+    return Pointer(
+        path=path,
+        md5=str(out.get("md5") or ""),
+        size=int(out.get("size") or 0),
+        nfiles=int(out.get("nfiles") or 1),
+        hash_name=str(out.get("hash") or LEGACY_HASH),
+    )

@@ -1,0 +1,169 @@
+"""The grammar of the tags on a tracker run: rendered from a record, parsed back into one.
+
+`render_tags` and `parse_tags` are a pair. Runs that Anchored did not make have only some of the
+tags; what is absent stays empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from anchored.decisions.redaction import url_without_credentials
+from anchored.records import (
+    Ended,
+    FlowLink,
+    GitFacts,
+    Pointer,
+    RunRecord,
+    State,
+    TrackedRun,
+    TrackerLink,
+)
+
+COMMIT = "git_commit"
+SOURCE_COMMIT = "git_source_commit"
+MLFLOW_COMMIT = "mlflow.source.git.commit"
+BRANCH = "git_branch"
+REPO_URL = "git_repo_url"
+DATA = "dvc_data_md5"
+MODEL = "dvc_model_md5"
+STATE = "anchored.state"
+ENVIRONMENT = "anchored.environment_md5"
+REPRODUCES = "anchored.reproduces"
+VERDICT = "anchored.verdict"
+ATTEMPT = "anchored.attempt"
+RECORD = "anchored.record"
+ERROR = "anchored.error"
+FLOW_RUN_ID = "prefect.flow_run_id"
+FLOW_RUN_URL = "prefect.flow_run_url"
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedFacts:
+    """What a run's tags say. `data` and `model` are (path, md5); the path may be unknown (`""`)."""
+
+    git: GitFacts
+    data: tuple[tuple[str, str], ...]
+    model: tuple[tuple[str, str], ...]
+    state: State | None
+    environment_md5: str
+    prefect: FlowLink
+    reproduces: str | None
+    verdict: str | None
+
+
+def render_tags(run: RunRecord) -> dict[str, str]:
+    """Every tag that a record stands for; facts not known yet have no tag."""
+    tags = {
+        COMMIT: run.git.commit,
+        SOURCE_COMMIT: run.git.source_commit,
+        MLFLOW_COMMIT: run.git.source_commit,
+        BRANCH: run.git.branch,
+        REPO_URL: run.git.repo_url,
+        STATE: str(run.state),
+        ENVIRONMENT: str(run.environment.get("md5", "")),
+        REPRODUCES: run.reproduces or "",
+        VERDICT: run.verdict or "",
+        FLOW_RUN_ID: run.prefect.flow_run_id,
+        FLOW_RUN_URL: run.prefect.url,
+    }
+    tags |= _hash_tags(DATA, run.data) | _hash_tags(MODEL, run.model)
+    tags[RECORD] = _render_details(run)
+    return {key: value for key, value in tags.items() if value}
+
+
+def parse_tags(tags: Mapping[str, str]) -> TaggedFacts:
+    """The facts that tags state, whoever wrote them."""
+    state = tags.get(STATE, "")
+    return TaggedFacts(
+        git=GitFacts(
+            commit=tags.get(COMMIT, ""),
+            source_commit=tags.get(SOURCE_COMMIT, ""),
+            branch=tags.get(BRANCH, ""),
+            repo_url=tags.get(REPO_URL, ""),
+        ),
+        data=_parse_hashes(DATA, tags),
+        model=_parse_hashes(MODEL, tags),
+        state=State(state) if state in set(State) else None,
+        environment_md5=tags.get(ENVIRONMENT, ""),
+        prefect=FlowLink(tags.get(FLOW_RUN_ID, ""), tags.get(FLOW_RUN_URL, "")),
+        reproduces=tags.get(REPRODUCES) or None,
+        verdict=tags.get(VERDICT) or None,
+    )
+
+
+def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
+    """The record that a tracker's run stands for, whoever made it.
+
+    Commit and hashes come from their own tags; sizes, typed params and the command from the tag
+    `anchored.record` where there is one.
+    """
+    facts = parse_tags(tracked.tags)
+    details = _parse_details(tracked.tags.get(RECORD, ""))
+    known = [
+        Pointer.from_json(item) for name in ("data", "model") for item in details.get(name, ())
+    ]
+    sizes = {(pointer.path, pointer.md5): pointer for pointer in known}
+    ended_badly = tracked.ending in {Ended.FAILED, Ended.KILLED}
+    state = facts.state or (State.FAILED if ended_badly else State.RUNNING)
+    return RunRecord(
+        run_id=tracked.run_id,
+        name=tracked.name,
+        experiment=tracked.experiment,
+        state=state,
+        git=replace(facts.git, ref=str(details.get("ref", ""))),
+        data=tuple(sizes.get(pair, Pointer(*pair)) for pair in facts.data),
+        model=tuple(sizes.get(pair, Pointer(*pair)) for pair in facts.model),
+        params=details.get("params") or dict(tracked.params),
+        metrics=dict(tracked.metrics),
+        command=str(details.get("command", "")),
+        environment={"md5": facts.environment_md5} if facts.environment_md5 else {},
+        tracker=TrackerLink(kind=kind, uri=url_without_credentials(uri), url=tracked.url),
+        prefect=facts.prefect,
+        started=_iso(tracked.started),
+        ended=_iso(tracked.ended),
+        reproduces=facts.reproduces,
+        verdict=facts.verdict,
+    )
+
+
+def _render_details(run: RunRecord) -> str:
+    value = run.to_json()
+    kept = {key: value[key] for key in ("data", "model", "params", "command")}
+    return json.dumps(kept | {"ref": run.git.ref}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _parse_details(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _iso(milliseconds: int | None) -> str:
+    if not milliseconds:
+        return ""
+    moment = datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _hash_tags(tag: str, pointers: tuple[Pointer, ...]) -> dict[str, str]:
+    if not pointers:
+        return {}
+    return {tag: pointers[0].md5} | {f"{tag}/{p.path}": p.md5 for p in pointers}
+
+
+def _parse_hashes(tag: str, tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of path and md5, "the" one (the tag without a path) first."""
+    prefix = f"{tag}/"
+    pairs = [(key[len(prefix) :], md5) for key, md5 in tags.items() if key.startswith(prefix)]
+    first = tags.get(tag)
+    if first is None:
+        return tuple(pairs)
+    pairs.sort(key=lambda pair: pair[1] != first)
+    return tuple(pairs) if pairs and pairs[0][1] == first else (("", first), *pairs)

@@ -1,0 +1,165 @@
+"""Everything that Anchored raises on purpose.
+
+    AnchoredError                 exit code
+    ├── WrongUse                      2     nothing was changed
+    │   ├── ConfigError                     names the file, the key and the line
+    │   ├── NotReady                        the repository lacks something that Anchored needs
+    │   ├── BadInput                        an input or model path that cannot be versioned
+    │   ├── DirtyTree                       uncommitted changes, listed
+    │   ├── BadName, BadParam               an argument of a run
+    │   └── UnknownRun, AmbiguousRun        a name is never guessed
+    ├── RunFailed                     1     training did not give a model that can be trusted
+    │   ├── TrainingFailed                  exit status, signal or time-out, with the log's tail
+    │   ├── BadOutcome                      no model, an empty one, metrics that are not numbers
+    │   └── InputChanged                    training wrote to its own inputs
+    └── ServiceFailed                 3     a remote, tracker or server; may be `transient`
+        ├── RemoteFailed                    the DVC remote
+        ├── GitRemoteFailed                 the Git remote
+        └── TrackerFailed                   MLflow or W&B
+
+Errors carry fields; words, colours and exit codes are made of them in one place, the CLI.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class AnchoredError(Exception):
+    """Base of all errors of Anchored; `message` says what is wrong, `hint` the way out."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class WrongUse(AnchoredError):
+    """Bad arguments, configuration or repository; nothing was changed."""
+
+    exit_code = 2
+
+
+class ConfigError(WrongUse):
+    """`anchored.toml` cannot be used; `key` and `line` (1-based) point at the place."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: Path | str,
+        key: str | None = None,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        place = f"{file}:{line}" if line else str(file)
+        super().__init__(f"{place}: {f'{key}: ' if key else ''}{problem}", hint=hint)
+        self.file, self.key, self.line = file, key, line
+
+
+class NotReady(WrongUse):
+    """The repository is not (yet) one that Anchored can work on."""
+
+
+class BadInput(WrongUse):
+    """A configured path cannot be versioned by DVC as it stands."""
+
+    def __init__(self, path: str, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path}: {problem}", hint=hint)
+        self.path = path
+
+
+class DirtyTree(WrongUse):
+    """Tracked files have uncommitted changes, so no commit holds what would be trained."""
+
+    SHOWN = 20
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        more = len(paths) - self.SHOWN
+        lines = [f"  {path}" for path in paths[: self.SHOWN]]
+        if more > 0:
+            lines.append(f"  … and {more} more")
+        super().__init__(
+            "uncommitted changes that the run would not contain:\n" + "\n".join(lines),
+            hint="commit them, or pin them to this run alone with --snapshot",
+        )
+        self.paths = tuple(paths)
+
+
+class BadName(WrongUse):
+    """A run name that no tracker, ref or file name could carry safely."""
+
+
+class BadParam(WrongUse):
+    """A `-p KEY=VALUE` that the training command does not know."""
+
+
+class UnknownRun(WrongUse):
+    """No run answers to this name or id."""
+
+
+class AmbiguousRun(WrongUse):
+    """A name that fits several runs; `candidates` are lines to choose from."""
+
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        listing = "\n".join(f"  {line}" for line in candidates)
+        super().__init__(
+            f"{name!r} fits {len(candidates)} runs:\n{listing}",
+            hint="name one by its id, or take the newest with --latest",
+        )
+        self.name, self.candidates = name, tuple(candidates)
+
+
+class RunFailed(AnchoredError):
+    """The run is recorded as failed; nothing of it is on the branch."""
+
+
+class TrainingFailed(RunFailed):
+    """The training command did not end well; `tail` holds its last lines."""
+
+    def __init__(self, message: str, *, tail: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.tail = tuple(tail)
+
+
+class BadOutcome(RunFailed):
+    """Training ended, but what it left cannot be recorded."""
+
+
+class InputChanged(RunFailed):
+    """Training changed its own inputs; the cache has been made whole again."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__(
+            "training changed its own inputs: " + ", ".join(paths),
+            hint="write results elsewhere: a run whose inputs change cannot be reproduced",
+        )
+        self.paths = tuple(paths)
+
+
+class ServiceFailed(AnchoredError):
+    """A service or remote did not do its part; `transient` says whether a retry may help."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, transient: bool = True, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
+
+
+class RemoteFailed(ServiceFailed):
+    """The DVC remote could not be reached, or does not hold what was sent."""
+
+
+class GitRemoteFailed(ServiceFailed):
+    """The Git remote could not be reached, or refused a push."""
+
+
+class TrackerFailed(ServiceFailed):
+    """The tracker could not be reached, or did not keep what it was told."""

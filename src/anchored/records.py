@@ -1,0 +1,202 @@
+"""The values that Anchored speaks of: frozen, comparable, and the same after a trip through JSON.
+
+The JSON is that of `anchored show --json` and of the artifact `anchored/run.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Self
+
+ParamValue = str | int | float | bool
+
+
+class State(StrEnum):
+    """What the tag `anchored.state` may say of a run."""
+
+    RUNNING = "running"
+    TRAINED = "trained"
+    SEALED = "sealed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a `.dvc` file says of one output: a path from the repo's root and its content.
+
+    `md5` ends in `.dir` for a folder; `size` is in bytes, over all files of a folder.
+    `hash_name` is DVC's own: `md5`, or `md5-dos2unix` for pointers written by DVC 2.
+    """
+
+    path: str
+    md5: str
+    size: int = 0
+    nfiles: int = 1
+    hash_name: str = "md5"
+
+    @property
+    def is_folder(self) -> bool:
+        return self.md5.endswith(".dir")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": self.path, "md5": self.md5, "size": self.size, "nfiles": self.nfiles}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(
+            path=str(value["path"]),
+            md5=str(value["md5"]),
+            size=int(value.get("size") or 0),
+            nfiles=int(value.get("nfiles") or 1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GitFacts:
+    """Where a run's code and pointers stand; `repo_url` never holds credentials."""
+
+    commit: str = ""
+    source_commit: str = ""
+    branch: str = ""
+    repo_url: str = ""
+    ref: str = ""
+
+    def with_(self, **changes: str) -> Self:
+        """These facts with some of them replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the training interpreter was: the document `anchored/environment.json`."""
+
+    python: str = ""
+    implementation: str = ""
+    platform: str = ""
+    machine: str = ""
+    cpu: str = ""
+    cpus: int = 0
+    packages: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "inherit"
+
+    def render(self) -> bytes:
+        """The document's bytes: sorted, so that equal environments have equal hashes."""
+        text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False)
+        return text.encode() + b"\n"
+
+    def with_(self, **changes: Any) -> Self:
+        """This environment with some of its facts replaced."""
+        return replace(self, **changes)
+
+    @property
+    def md5(self) -> str:
+        return hashlib.md5(self.render(), usedforsecurity=False).hexdigest()
+
+    @classmethod
+    def parse(cls, document: bytes | str) -> Self:
+        value = json.loads(document)
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: item for key, item in value.items() if key in known})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "md5": self.md5,
+            "python": self.python,
+            "platform": self.platform,
+            "packages": dict(sorted(self.packages.items())),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerLink:
+    """Which tracker holds the run, and where a person finds it."""
+
+    kind: str = ""
+    uri: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLink:
+    """The Prefect flow run that made the run; empty when there was none."""
+
+    flow_run_id: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Everything known of one run. `started` and `ended` are ISO 8601 in UTC."""
+
+    run_id: str
+    name: str
+    experiment: str
+    state: State = State.RUNNING
+    git: GitFacts = field(default_factory=GitFacts)
+    data: tuple[Pointer, ...] = ()
+    model: tuple[Pointer, ...] = ()
+    params: Mapping[str, ParamValue] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    command: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    tracker: TrackerLink = field(default_factory=TrackerLink)
+    prefect: FlowLink = field(default_factory=FlowLink)
+    started: str = ""
+    ended: str = ""
+    reproduces: str | None = None
+    verdict: str | None = None
+
+    def with_(self, **changes: Any) -> Self:
+        """This record with some fields replaced."""
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        value = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("git", "tracker", "prefect"):
+            value[name] = asdict(value[name])
+        for name in ("data", "model"):
+            value[name] = [pointer.to_json() for pointer in value[name]]
+        for name in ("params", "metrics", "environment"):
+            value[name] = dict(value[name])
+        value["state"] = str(self.state)
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        known = {f.name for f in fields(cls)}
+        items = {key: item for key, item in value.items() if key in known}
+        items["state"] = State(items.get("state", State.RUNNING))
+        for name, kind in (("git", GitFacts), ("tracker", TrackerLink), ("prefect", FlowLink)):
+            items[name] = kind(**items.get(name, {}))
+        for name in ("data", "model"):
+            items[name] = tuple(Pointer.from_json(item) for item in items.get(name, ()))
+        return cls(**items)
+
+
+class Ended(StrEnum):
+    """How a tracker run ended, in the trackers' common words."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """A run as the tracker has it. Times are in milliseconds since the epoch; None is unknown."""
+
+    run_id: str
+    name: str
+    experiment: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    url: str
+    started: int | None = None
+    ended: int | None = None
+    ending: Ended | None = None
