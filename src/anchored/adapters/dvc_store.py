@@ -1,0 +1,507 @@
+"""DVC as the data store: hashing, cache, transfer and links are DVC's, the proof is ours.
+
+`dvc push` and `dvc status -c` trust an index kept on this machine: an object deleted from the
+remote behind DVC's back stays "in sync" (seen with DVC 3.67.1). So nothing here asks the index:
+what the remote holds is what the remote answers, with its size, before and after every push.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import posixpath
+import stat
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dvc.config import ConfigError as DvcConfigError
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.repo import Repo
+from dvc.utils.serialize import parse_yaml_for_update
+from dvc.utils.serialize._yaml import dumps_yaml
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.checkout import checkout
+from dvc_data.hashfile.hash import hash_file
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.transfer import transfer
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
+from dvc_objects.fs.local import localfs
+from fsspec.callbacks import Callback
+
+from anchored.adapters.files import drop, files_under, size_of, stamp_of
+from anchored.adapters.remote_failure import remote_failure
+from anchored.decisions.pointers import LEGACY_HASH, pointer_path
+from anchored.decisions.redaction import redact
+from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
+from anchored.ports import PushOutcome, Report, Stamp
+from anchored.records import Pointer
+
+# From this number of objects on, one listing of the remote is asked instead of each object.
+LISTED_FROM = 2_000
+LINKS = ["reflink", "hardlink", "symlink", "copy"]
+# A remote that does not answer must not hang a run: bounds where the user has set none, in seconds.
+PATIENCE: dict[str, dict[str, int]] = {
+    "s3": {"connect_timeout": 10, "read_timeout": 30},
+    "ssh": {"timeout": 30},
+    "http": {"connect_timeout": 10, "read_timeout": 30},
+    "https": {"connect_timeout": 10, "read_timeout": 30},
+}
+
+
+class DvcStore:
+    """The DVC repository at `root`, which is also the root of the Git repository."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        # DVC logs every object that fails with a traceback; the error raised here says it once.
+        logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
+        logging.getLogger("dvc_objects").setLevel(logging.CRITICAL)
+
+    # --- what is set up -------------------------------------------------------------------------
+
+    @cached_property
+    def _repo(self) -> Repo:
+        if not (self.root / ".dvc").is_dir():
+            raise NotReady("DVC is not set up in this repository", hint="run `anchored init`")
+        try:
+            repo = Repo(str(self.root))
+        except (NotDvcRepoError, DvcException) as error:
+            raise NotReady(f"DVC cannot open this repository: {redact(str(error))}") from error
+        for remote in repo.config["remote"].values():
+            scheme = str(remote.get("url", "")).split("://", 1)[0]
+            for key, seconds in PATIENCE.get(scheme, {}).items():
+                remote.setdefault(key, seconds)
+        return repo
+
+    def check_ready(self) -> None:
+        """Raises `NotReady` where DVC or its default remote is not set up."""
+        name = self._repo.config["core"].get("remote")
+        if not name:
+            raise NotReady(
+                "the repository has no default DVC remote to keep the bytes in",
+                hint="run `anchored init --remote URL`, or `dvc remote add -d NAME URL`",
+            )
+        if name not in self._repo.config["remote"]:
+            raise NotReady(f"the default DVC remote {name!r} is not configured")
+        remote = self._repo.config["remote"][name]
+        if remote.get("worktree") or remote.get("version_aware"):
+            raise NotReady(
+                f"the DVC remote {name!r} is cloud-versioned, which keeps no objects by hash",
+                hint="use a remote without `worktree` and `version_aware`",
+            )
+
+    @cached_property
+    def _remote(self) -> Any:
+        self.check_ready()
+        try:
+            return self._repo.cloud.get_remote(command="push")
+        except (DvcConfigError, DvcException, ImportError) as error:
+            raise NotReady(f"the DVC remote cannot be used: {redact(str(error))}") from error
+
+    def _remote_odb(self, hash_name: str) -> Any:
+        with self._speaking("open"):
+            return self._remote.legacy_odb if hash_name == LEGACY_HASH else self._remote.odb
+
+    def _cache(self, hash_name: str) -> Any:
+        return self._repo.cache.legacy if hash_name == LEGACY_HASH else self._repo.cache.local
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where links of this repo may lead, though it can lie outside of it."""
+        return Path(os.path.realpath(self._repo.cache.local_cache_dir))
+
+    def probe_remote(self) -> None:
+        """Writes a small file to the remote and takes it away again."""
+        fs, base = self._remote_odb("md5").fs, self._remote.path
+        probe = fs.join(base, "tmp", f"anchored-{uuid.uuid4().hex}")
+        with self._speaking("write to"):
+            if fs.protocol == "local" and os.path.lexists(base) and not os.path.isdir(base):
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", base)
+            fs.makedirs(fs.parent(probe))
+            fs.pipe_file(probe, b"anchored")
+            fs.remove(probe)
+            if fs.protocol == "local":
+                with suppress(OSError):
+                    os.rmdir(fs.parent(probe))
+
+    # --- who owns a path ------------------------------------------------------------------------
+
+    def check_owner(self, path: str) -> None:
+        """Raises `BadInput` where a `dvc.yaml` stage or another pointer owns the path."""
+        own = pointer_path(path)
+        try:
+            outs = list(self._repo.index.outs)
+        except DvcException as error:
+            raise NotReady(f"DVC cannot read this repository: {redact(str(error))}") from error
+        for out in outs:
+            if out.protocol != "local":
+                continue
+            where = Path(os.path.relpath(out.fs_path, self.root)).as_posix()
+            stage = Path(os.path.relpath(out.stage.path, self.root)).as_posix()
+            if where == path and stage == own:
+                continue
+            if where == path or where.startswith(f"{path}/") or path.startswith(f"{where}/"):
+                raise _owned(path, where, stage, is_pipeline=not stage.endswith(".dvc"))
+
+    def check_link(self, path: str) -> None:
+        """Raises `BadInput` where the path is a link that leads neither into repo nor cache."""
+        if os.path.lexists(self.root / path):
+            self._refuse_leaving_link(str(self.root / path), path)
+
+    # --- hashing --------------------------------------------------------------------------------
+
+    def add(self, file: Path, path: str, report: Report, *, move: bool = False) -> Pointer:
+        """Hashes a file or folder into the cache, as the content of repo path `path`.
+
+        Raises `BadInput` for content that changes while it is read, for an empty folder, and for
+        links that leave the repository.
+        """
+        before = self._stamps(file, path)
+        cache = self._cache("md5")
+        with _local_trouble(path):
+            staging, meta, tree = build(
+                cache, str(file), localfs, "md5",
+                ignore=self._repo.dvcignore, callback=_Progress(f"hashing {path}", report),
+            )  # fmt: skip
+            wanted = {tree.hash_info}
+            transfer(
+                staging, cache, wanted, shallow=False, hardlink=move,
+                callback=_Progress(f"caching {path}", report),
+            )  # fmt: skip
+        if not move and self._stamps(file, path) != before:
+            raise BadInput(path, "changed while it was being read", hint="run again when it rests")
+        return Pointer(path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1)
+
+    def _stamps(self, file: Path, path: str) -> dict[str, tuple[int, int, int]]:
+        """Inode, size and mtime of every file; refuses what cannot be versioned."""
+        stamps = {}
+        for name in files_under(file):
+            info = os.stat(name)
+            if not stat.S_ISREG(info.st_mode):
+                raise BadInput(path, f"holds {os.path.basename(name)!r}, which is no regular file")
+            self._refuse_leaving_link(name, path)
+            stamps[name] = (info.st_ino, info.st_size, info.st_mtime_ns)
+        if not stamps:
+            raise BadInput(path, "is an empty folder, DVC has nothing to version in it")
+        return stamps
+
+    def _refuse_leaving_link(self, name: str, path: str) -> None:
+        real = os.path.realpath(name)
+        homes = (os.path.realpath(self.root), str(self.cache_folder))
+        if not any(real.startswith(home + os.sep) for home in homes):
+            raise BadInput(path, f"is or holds a link that leaves the repository: {real}")
+
+    def render_pointer(self, previous: bytes | None, pointer: Pointer) -> bytes:
+        """The `.dvc` file for a pointer, as DVC writes it; comments and other fields are kept."""
+        facts: dict[str, Any] = {"md5": pointer.md5, "size": pointer.size}
+        if pointer.is_folder:
+            facts["nfiles"] = pointer.nfiles
+        facts["hash"] = "md5"
+        if previous is None:
+            fresh = {**facts, "path": posixpath.basename(pointer.path)}
+            return bytes(dumps_yaml({"outs": [fresh]}), "utf-8")
+        document: Any = parse_yaml_for_update(previous.decode(), pointer_path(pointer.path))
+        name = posixpath.basename(pointer.path)
+        outs = document["outs"]
+        out: Any = next((o for o in outs if posixpath.basename(str(o["path"])) == name), outs[0])
+        if all(out.get(key) == value for key, value in facts.items()):
+            return previous
+        for key in ("md5", "size", "nfiles", "hash", "isexec"):
+            if key not in facts:
+                out.pop(key, None)
+        for key, value in facts.items():
+            if key in out:
+                out[key] = value
+            else:
+                out.insert(max(len(out) - 1, 0), key, value)
+        return bytes(dumps_yaml(document), "utf-8")
+
+    # --- objects --------------------------------------------------------------------------------
+
+    def _objects(self, pointers: Sequence[Pointer]) -> dict[str, dict[str, int | None]]:
+        """By hash name, the size in bytes of every object that the pointers need, from the cache.
+
+        The size is None for an object that the cache lacks.
+        """
+        needed: dict[str, dict[str, int | None]] = {}
+        for pointer in pointers:
+            sizes = needed.setdefault(pointer.hash_name, {})
+            cache = self._cache(pointer.hash_name)
+            oids = [pointer.md5]
+            if pointer.is_folder:
+                with suppress(FileNotFoundError, ObjectFormatError):
+                    tree = Tree.load(cache, HashInfo(pointer.hash_name, pointer.md5))
+                    oids += [info.value for _, _, info in tree]
+            for oid in oids:
+                if oid not in sizes:
+                    sizes[oid] = size_of(cache.oid_to_path(oid))
+        return needed
+
+    def push(self, pointers: Sequence[Pointer], report: Report) -> PushOutcome:
+        """Sends what the remote lacks, then sees every object there by asking the remote.
+
+        An object is hashed before it is sent; one that the cache holds corrupt is dropped from it.
+        Raises `RemoteFailed`, transient where another try can help; what had arrived stays.
+        """
+        objects = sent = 0
+        for hash_name, sizes in self._objects(pointers).items():
+            lacking = self._unseen(hash_name, sizes, report)
+            self._send(hash_name, lacking, report)
+            if lacking and (still := self._unseen(hash_name, sizes, report)):
+                raise RemoteFailed(
+                    f"the remote does not hold {_named(still)} although the push ended well",
+                    hint="`anchored resume` tries again",
+                )
+            objects, sent = objects + len(sizes), sent + len(lacking)
+        return PushOutcome(objects=objects, sent=sent)
+
+    def _unseen(self, hash_name: str, sizes: Mapping[str, int | None], report: Report) -> list[str]:
+        """Objects that the remote lacks, or holds in another size than the cache."""
+        odb = self._remote_odb(hash_name)
+        report.progress("asking the remote", 0, len(sizes))
+        with self._speaking("ask"):
+            odb.fs.fs.invalidate_cache()
+            if len(sizes) >= LISTED_FROM and odb.fs.protocol != "local":
+                seen = _listed(odb)
+            else:
+                seen = _asked(odb, list(sizes))
+        return [
+            oid for oid, size in sizes.items()
+            if oid not in seen or (size is not None and seen[oid] != size)
+        ]  # fmt: skip
+
+    def _send(self, hash_name: str, oids: Sequence[str], report: Report) -> None:
+        """Uploads objects, the listing of a folder after its files: a listing promises them."""
+        cache, remote = self._cache(hash_name), self._remote_odb(hash_name)
+        if broken := self._not_whole(hash_name, oids):
+            for oid in broken:
+                drop(cache.oid_to_path(oid))
+            raise RemoteFailed(
+                f"neither the remote nor the cache holds, whole, {_named(broken)}",
+                transient=False,
+                hint="bring the data back into place and run again",
+            )
+        files = [oid for oid in oids if not oid.endswith(".dir")]
+        listings = [oid for oid in oids if oid.endswith(".dir")]
+        for batch in (files, listings):
+            if batch:
+                with self._speaking("push to"):
+                    remote.add(
+                        [cache.oid_to_path(oid) for oid in batch], cache.fs, batch,
+                        check_exists=False, batch_size=remote.fs.jobs,
+                        callback=_Progress("pushing", report),
+                    )  # fmt: skip
+
+    def _actual_md5(self, hash_name: str, oid: str) -> str | None:
+        """The hash of a cache object's bytes; None if absent.
+
+        Never taken from DVC's state: a checkout writes there that a file has the hash that its
+        pointer names, without looking (seen with DVC 3.67.1), so a corrupt pull looks whole.
+        """
+        cache = self._cache(hash_name)
+        try:
+            _, info = hash_file(cache.oid_to_path(oid), cache.fs, hash_name, None)
+        except FileNotFoundError:
+            return None
+        return str(info.value)
+
+    def _not_whole(self, hash_name: str, oids: Sequence[str]) -> list[str]:
+        """The objects that the cache lacks, or holds with other bytes than their name says."""
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+            actual = threads.map(lambda oid: self._actual_md5(hash_name, oid), oids)
+            return [oid for oid, md5 in zip(oids, actual, strict=True) if md5 != _md5_of(oid)]
+
+    def fetch(self, pointers: Sequence[Pointer], report: Report) -> int:
+        """Makes the cache hold every object, whole; returns how many had to be fetched."""
+        return sum(self._fetch(p, report) for p in pointers)
+
+    def _fetch(self, pointer: Pointer, report: Report) -> int:
+        cache = self._cache(pointer.hash_name)
+        fetched = self._fetch_objects(pointer.hash_name, [pointer.md5], report)
+        if pointer.is_folder:
+            tree = Tree.load(cache, HashInfo(pointer.hash_name, pointer.md5))
+            children = list(dict.fromkeys(info.value for _, _, info in tree))
+            fetched += self._fetch_objects(pointer.hash_name, children, report)
+        return fetched
+
+    def _fetch_objects(self, hash_name: str, oids: Sequence[str], report: Report) -> int:
+        lacking = self._not_whole(hash_name, oids)
+        if not lacking:
+            return 0
+        cache, remote = self._cache(hash_name), self._remote_odb(hash_name)
+        for oid in lacking:
+            drop(cache.oid_to_path(oid))
+        failures: dict[str, BaseException] = {}
+        with self._speaking("fetch from"):
+            cache.add(
+                [remote.oid_to_path(oid) for oid in lacking], remote.fs, lacking,
+                check_exists=False, batch_size=remote.fs.jobs, on_error=failures.__setitem__,
+                callback=_Progress("fetching", report),
+            )  # fmt: skip
+            for error in failures.values():
+                if not isinstance(error, FileNotFoundError):
+                    raise error
+        for oid in self._not_whole(hash_name, lacking):
+            drop(cache.oid_to_path(oid))
+            state = "lacks" if oid in failures else "holds, corrupt,"
+            raise RemoteFailed(f"the remote {state} object {oid}", transient=False)
+        return len(lacking)
+
+    # --- private trees --------------------------------------------------------------------------
+
+    def checkout(self, pointers: Sequence[Pointer], into: Path, report: Report) -> dict[str, Stamp]:
+        """Links the pointers' content into a tree; returns the stamp of every file by path."""
+        stamps: dict[str, Stamp] = {}
+        for pointer in pointers:
+            cache = self._cache(pointer.hash_name)
+            info = HashInfo(pointer.hash_name, pointer.md5)
+            content = Tree.load(cache, info) if pointer.is_folder else cache.get(pointer.md5)
+            target = into / pointer.path
+            with _links(cache), _local_trouble(pointer.path):
+                checkout(
+                    str(target), localfs, content, cache, force=True,
+                    progress_callback=_Progress(f"linking {pointer.path}", report),
+                )  # fmt: skip
+            for name in files_under(target):
+                stamps[os.path.relpath(name, into)] = stamp_of(name)
+        return stamps
+
+    def changed(
+        self, pointers: Sequence[Pointer], tree: Path, stamps: Mapping[str, Stamp]
+    ) -> tuple[str, ...]:
+        """Files under the pointers' paths that no longer have the content they were given.
+
+        A file whose stamp is unchanged was not written to: the kernel sets ctime, programs cannot.
+        Another run's link changes ctime too, so a differing stamp is settled by the hash.
+        """
+        changed: list[str] = []
+        for pointer in pointers:
+            target = tree / pointer.path
+            expected = self._expected(pointer)
+            present = {os.path.relpath(name, tree) for name in files_under(target)}
+            changed += sorted(present ^ expected.keys())
+            for path in sorted(present & expected.keys()):
+                name = str(tree / path)
+                if stamp_of(name) == stamps.get(path):
+                    continue
+                _, info = hash_file(name, localfs, pointer.hash_name, None)
+                if info.value != expected[path]:
+                    changed.append(path)
+        return tuple(changed)
+
+    def _expected(self, pointer: Pointer) -> dict[str, str]:
+        if not pointer.is_folder:
+            return {pointer.path: pointer.md5}
+        cache = self._cache(pointer.hash_name)
+        tree = Tree.load(cache, HashInfo(pointer.hash_name, pointer.md5))
+        return {posixpath.join(pointer.path, *key): info.value for key, _, info in tree}
+
+    def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
+        """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""
+        corrupt = []
+        for hash_name, sizes in self._objects(pointers).items():
+            cache = self._cache(hash_name)
+            present = [oid for oid, size in sizes.items() if size is not None]
+            for oid in self._not_whole(hash_name, present):
+                drop(cache.oid_to_path(oid))
+                corrupt.append(oid)
+        if corrupt:
+            self.fetch(pointers, report)
+        return tuple(corrupt)
+
+    @contextmanager
+    def _speaking(self, verb: str) -> Iterator[None]:
+        """Turns whatever a remote's client raises into one of our errors."""
+        try:
+            yield
+        except AnchoredError:
+            raise
+        except Exception as error:
+            raise remote_failure(error, verb, redact(self._remote_url)) from error
+
+    @property
+    def _remote_url(self) -> str:
+        name = self._repo.config["core"].get("remote")
+        return str(self._repo.config["remote"].get(name, {}).get("url", name))
+
+
+class _Progress(Callback):
+    """fsspec's progress, passed on."""
+
+    def __init__(self, what: str, report: Report) -> None:
+        super().__init__()
+        self._what, self._report = what, report
+
+    def call(self, *_: Any, **__: Any) -> None:
+        self._report.progress(self._what, self.value, self.size or 0)
+
+
+@contextmanager
+def _links(cache: Any) -> Iterator[None]:
+    """Private trees link into the cache, whatever links the user's own tree has."""
+    before, cache.cache_types = cache.cache_types, LINKS
+    try:
+        yield
+    finally:
+        cache.cache_types = before
+
+
+@contextmanager
+def _local_trouble(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(path, f"cannot be read or cached: {error}") from error
+    except DvcException as error:
+        raise BadInput(path, redact(str(error))) from error
+
+
+def _owned(path: str, where: str, stage: str, *, is_pipeline: bool) -> BadInput:
+    if is_pipeline:
+        return BadInput(
+            path,
+            f"{where} is the output of a stage in {stage}; Anchored does not version those yet",
+            hint="take it out of the pipeline, or version another path",
+        )
+    return BadInput(path, f"{where} is already versioned by {stage}")
+
+
+def _asked(odb: Any, oids: Sequence[str]) -> dict[str, int]:
+    """Sizes in bytes of those objects that the remote has, each asked for by itself."""
+    paths = [odb.oid_to_path(oid) for oid in oids]
+    answers = odb.fs.info(paths, return_exceptions=True) if paths else []
+    seen = {}
+    for oid, answer in zip(oids, answers, strict=True):
+        if isinstance(answer, FileNotFoundError):
+            continue
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer.get("type") == "file":
+            seen[oid] = int(answer["size"])
+    return seen
+
+
+def _listed(odb: Any) -> dict[str, int]:
+    """Sizes of all objects that the remote lists."""
+    seen = {}
+    with suppress(FileNotFoundError):
+        for path, info in odb.fs.find(odb.path, detail=True).items():
+            with suppress(ValueError):
+                seen[odb.path_to_oid(path)] = int(info["size"])
+    return seen
+
+
+def _md5_of(oid: str) -> str:
+    return oid.removesuffix(".dir")
+
+
+def _named(oids: Sequence[str]) -> str:
+    more = f" and {len(oids) - 3} more objects" if len(oids) > 3 else ""
+    return ", ".join(oids[:3]) + more

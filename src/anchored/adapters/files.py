@@ -1,0 +1,41 @@
+"""Files of this machine, as the adapters look at them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from anchored.ports import Stamp
+
+
+def files_under(place: Path) -> Iterator[str]:
+    """Every file at or below a path, links followed. A path that is not there has none."""
+    if not place.is_dir():
+        if os.path.lexists(place):
+            yield str(place)
+        return
+    for folder, _, names in os.walk(place, followlinks=True):
+        for name in names:
+            yield os.path.join(folder, name)
+
+
+def stamp_of(name: str) -> Stamp:
+    """Inode, size and times of a file, links followed."""
+    info = os.stat(name)
+    return Stamp(info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def size_of(path: str) -> int | None:
+    """A file's size in bytes; None where there is none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None
+
+
+def drop(path: str) -> None:
+    """Removes a file, if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,419 @@
+"""Git as the code repo, through GitPython.
+
+The user's working tree, index and HEAD are changed by one command only, `git merge --ff-only`.
+Commits are made with plumbing on a private index: no hook runs, nothing is signed (an unattended
+run cannot type a passphrase), and no ref moves before its bytes are where they belong.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import git
+from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
+
+from anchored.decisions.redaction import redact, url_without_credentials
+from anchored.errors import GitRemoteFailed, NotReady
+from anchored.ports import Advance, BranchOutcome
+
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+FALLBACK_NAME, FALLBACK_EMAIL = "Anchored", "anchored@localhost"
+# A remote that does not answer must not hang a run (seconds; ssh and http each have their own).
+PATIENCE = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=15",
+    "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+    "GIT_HTTP_LOW_SPEED_TIME": "30",
+}
+REFUSALS = ("rejected", "permission denied", "authentication failed", "could not read username",
+            "repository not found", "not appear to be a git repository", "403", "401",
+            "access denied", "not exported", "does not exist", "hook declined",
+            "service not enabled")  # fmt: skip
+
+
+class GitRepo:
+    """The Git repository whose working tree starts at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        try:
+            self._repo = git.Repo(root)
+        except (InvalidGitRepositoryError, NoSuchPathError) as error:
+            raise NotReady(
+                f"{root} is not in a Git repository", hint="run `git init`, or give --repo"
+            ) from error
+        if self._repo.bare or self._repo.working_tree_dir is None:
+            raise NotReady(f"{root} is a bare Git repository, without files to train on")
+        self.root = Path(self._repo.working_tree_dir)
+
+    @staticmethod
+    def top_level(start: Path) -> Path:
+        """The root of the working tree around a folder. Raises `NotReady` outside of one."""
+        try:
+            repo = git.Repo(start, search_parent_directories=True)
+        except (InvalidGitRepositoryError, NoSuchPathError) as error:
+            raise NotReady(
+                f"{start} is not in a Git repository", hint="run `git init`, or give --repo"
+            ) from error
+        if repo.working_tree_dir is None:
+            raise NotReady(f"{start} is a bare Git repository, without files to train on")
+        return Path(repo.working_tree_dir)
+
+    def _git(self, *args: str, **options: Any) -> str:
+        """Output of `git ARGS` at the root, verbatim; other options are GitPython's."""
+        command = [self._repo.git.GIT_PYTHON_GIT_EXECUTABLE, *args]
+        output = self._repo.git.execute(command, strip_newline_in_stdout=False, **options)
+        return str(output)
+
+    # --- what is there --------------------------------------------------------------------------
+
+    def head(self) -> str:
+        """The SHA of HEAD. Raises `NotReady` where there is no commit yet."""
+        try:
+            return self._repo.head.commit.hexsha
+        except ValueError as error:
+            raise NotReady(
+                "the repository has no commit yet",
+                hint="commit your code first: a run is pinned to a commit",
+            ) from error
+
+    def branch(self) -> str:
+        """The checked-out branch; empty where HEAD is detached."""
+        return "" if self._repo.head.is_detached else self._repo.active_branch.name
+
+    @cached_property
+    def _remote(self) -> str:
+        """The remote that Git itself would push the current branch to; empty without one."""
+        names = [remote.name for remote in self._repo.remotes]
+        with self._repo.config_reader() as config:
+            wanted = [
+                config.get_value(section, key, "")
+                for section, key in (
+                    (f'branch "{self.branch()}"', "pushRemote"),
+                    ("remote", "pushDefault"),
+                    (f'branch "{self.branch()}"', "remote"),
+                )
+            ]
+        candidates = [*map(str, wanted), "origin", *(names if len(names) == 1 else ())]
+        return next((name for name in candidates if name in names), "")
+
+    def remote_url(self) -> str:
+        """The URL that pushes go to, without credentials; empty without a remote."""
+        if not self._remote:
+            return ""
+        return url_without_credentials(next(iter(self._repo.remote(self._remote).urls)))
+
+    def changed_files(self) -> tuple[str, ...]:
+        """Tracked files that differ from HEAD in index or working tree, from the repo's root."""
+        out = self._git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
+        return tuple(sorted(entry[3:] for entry in out.split("\0") if entry))
+
+    def tracked_under(self, path: str) -> tuple[str, ...]:
+        """Files in Git's index at or below a path."""
+        out = self._git("ls-files", "-z", "--", f":(literal,top){path}")
+        return tuple(name for name in out.split("\0") if name)
+
+    def ignored_from(self, path: str) -> tuple[str, str] | None:
+        """For an ignored path: its topmost ignored ancestor, and the `.gitignore` that says so."""
+        parts = path.split("/")
+        ancestors = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        folders = [f"{a}/" for a in ancestors[:-1]] + [path]
+        out = self._git(
+            "check-ignore", "--no-index", "-v", "-z", "--", *folders, with_exceptions=False
+        )
+        fields = out.split("\0")
+        for source, _, pattern, name in zip(*[iter(fields)] * 4, strict=False):
+            if not pattern.startswith("!"):
+                inside = not os.path.isabs(source) and not source.startswith(".git/")
+                return name.rstrip("/"), source if inside and source else ""
+        return None
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A file's content at a commit; None where it is not there."""
+        try:
+            blob = self._repo.commit(commit).tree / path
+        except KeyError:
+            return None
+        return bytes(blob.data_stream.read()) if blob.type == "blob" else None
+
+    # --- commits --------------------------------------------------------------------------------
+
+    def commit(
+        self, parent: str, files: Mapping[str, bytes], *, message: str, when: datetime
+    ) -> str:
+        """A commit on `parent` with these files written; the parent if that changes nothing."""
+        with self._private_index() as env:
+            self._git("read-tree", parent, env=env)
+            return self._commit_index(env, parent, files, message, when)
+
+    def commit_working_tree(self, *, message: str, when: datetime) -> str:
+        """A commit on HEAD of all tracked files as they are in the working tree; moves no ref."""
+        head = self.head()
+        with self._private_index() as env:
+            # From a copy of the user's index: it knows files that were added but not committed.
+            index = Path(self._repo.git_dir) / "index"
+            if index.exists():
+                shutil.copyfile(index, env["GIT_INDEX_FILE"])
+            self._git("add", "--update", "--", ":/", env=env)
+            return self._commit_index(env, head, {}, message, when)
+
+    @contextmanager
+    def _private_index(self) -> Iterator[dict[str, str]]:
+        with tempfile.TemporaryDirectory(prefix="anchored-index-") as folder:
+            yield {"GIT_INDEX_FILE": os.path.join(folder, "index")}
+
+    def _commit_index(
+        self,
+        env: Mapping[str, str],
+        parent: str,
+        files: Mapping[str, bytes],
+        message: str,
+        when: datetime,
+    ) -> str:
+        for path, content in files.items():
+            entry = f"100644,{self._blob(content)},{path}"
+            self._git("update-index", "--add", "--cacheinfo", entry, env=dict(env))
+        tree = self._git("write-tree", env=dict(env)).strip()
+        if tree == self._repo.commit(parent).tree.hexsha:
+            return parent
+        return self._commit_tree(tree, [parent], message, when)
+
+    def _blob(self, content: bytes) -> str:
+        with tempfile.TemporaryFile() as stream:
+            stream.write(content)
+            stream.seek(0)
+            return self._git("hash-object", "-w", "--stdin", istream=stream).strip()
+
+    def _commit_tree(self, tree: str, parents: list[str], message: str, when: datetime) -> str:
+        args = [arg for parent in parents for arg in ("-p", parent)]
+        stamp = f"{int(when.timestamp())} +0000"
+        env = self._identity | {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+        return self._git(
+            "-c", "commit.gpgsign=false", "commit-tree", "--no-gpg-sign", tree, *args,
+            "-m", message, env=env,
+        ).strip()  # fmt: skip
+
+    @cached_property
+    def _identity(self) -> dict[str, str]:
+        """Who commits: the user as Git knows them, or a fallback where Git would refuse."""
+        try:
+            self._git("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+        except GitCommandError:
+            name = FALLBACK_NAME
+            return {
+                "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": FALLBACK_EMAIL,
+                "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": FALLBACK_EMAIL,
+            }  # fmt: skip
+        return {}
+
+    # --- private worktrees ----------------------------------------------------------------------
+
+    def add_worktree(self, path: Path, commit: str) -> None:
+        """A private checkout of a commit, submodules and LFS files included. No hooks run."""
+        self.remove_worktree(path)
+        try:
+            self._git(*NO_HOOKS, "worktree", "add", "--detach", "--force", str(path), commit)
+            self.add_submodules(path)
+        except GitCommandError as error:
+            self.remove_worktree(path)
+            raise NotReady(f"the source commit cannot be checked out: {_said(error)}") from error
+        self._refuse_absent_lfs(path)
+
+    def add_submodules(self, tree: Path) -> None:
+        """Checks out, in a worktree of this repository, the submodules that its commit names."""
+        if not (tree / ".gitmodules").exists():
+            return
+        listing = self._git("-C", str(tree), "ls-files", "-z", "--stage")
+        for entry in listing.split("\0"):
+            if not entry.startswith("160000 "):
+                continue
+            facts, path = entry.split("\t", 1)
+            self._add_submodule(tree, path, facts.split()[1])
+
+    def _add_submodule(self, tree: Path, path: str, commit: str) -> None:
+        """From the user's own clone of the submodule where it has the commit, else from its URL."""
+        own = self.root / path
+        if (own / ".git").exists():
+            with suppress(GitCommandError):
+                self._git("-C", str(own), "cat-file", "-e", f"{commit}^{{commit}}")
+                clone = tree / path
+                self._git(*NO_HOOKS, "clone", "--quiet", "--shared", "--no-checkout",
+                          str(own), str(clone))  # fmt: skip
+                self._git(*NO_HOOKS, "-C", str(clone), "checkout", "--quiet", "--detach", commit)
+                GitRepo(own).add_submodules(clone)
+                return
+        self._git(*NO_HOOKS, "-C", str(tree), "submodule", "update", "--init", "--recursive",
+                  "--", path, env=PATIENCE)  # fmt: skip
+
+    def _refuse_absent_lfs(self, tree: Path) -> None:
+        """LFS files whose content is not here would be trained on as pointers: never silently."""
+        attributes = list(tree.rglob(".gitattributes"))
+        if not any("filter=lfs" in file.read_text(errors="replace") for file in attributes):
+            return
+        out = self._git("-C", str(tree), "ls-files", "-z", ":(attr:filter=lfs)")
+        for name in filter(None, out.split("\0")):
+            with (tree / name).open("rb") as stream:
+                if stream.read(42).startswith(b"version https://git-lfs.github.com/spec"):
+                    self.remove_worktree(tree)
+                    raise NotReady(
+                        f"{name} is kept in Git LFS and its content is not here",
+                        hint="run `git lfs install` and `git lfs pull`",
+                    )
+
+    def remove_worktree(self, path: Path) -> None:
+        """Takes a private checkout away, whatever is in it. Nothing there is no error."""
+        if path.exists():
+            _make_removable(path)
+            shutil.rmtree(path, ignore_errors=True)
+        # By name, not by `worktree prune`: that would also forget the user's own on other disks.
+        with suppress(GitCommandError):
+            self._git("worktree", "remove", "--force", "--force", str(path))
+
+    # --- refs and the remote --------------------------------------------------------------------
+
+    def keep(self, ref: str, commit: str) -> None:
+        """Points a ref of this repository at a commit."""
+        self._git("update-ref", ref, commit)
+
+    def publish(self, ref: str) -> None:
+        """Pushes a ref to the Git remote and sees it there; without a remote, does nothing."""
+        if not self._remote:
+            return
+        commit = self._git("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
+        try:
+            self._push_lfs(ref)
+            self._git("push", "--no-verify", "--porcelain", self._remote, f"{ref}:{ref}",
+                      env=PATIENCE, kill_after_timeout=None)  # fmt: skip
+            seen = self._git("ls-remote", self._remote, ref, env=PATIENCE).split()
+        except GitCommandError as error:
+            said = _said(error)
+            refused = any(word in said.lower() for word in REFUSALS)
+            raise GitRemoteFailed(
+                f"cannot push to the Git remote {self._remote!r}: {said}",
+                transient=not refused,
+                hint="once the remote takes pushes again, `anchored resume` finishes the run",
+            ) from error
+        if not seen or seen[0] != commit:
+            raise GitRemoteFailed(
+                f"the Git remote {self._remote!r} does not show {ref} after the push"
+            )
+
+    def _push_lfs(self, ref: str) -> None:
+        """LFS uploads in a pre-push hook, which our pushes do not run."""
+        where = ":(glob)**/.gitattributes"
+        if self._git("grep", "-h", "filter=lfs", ref, "--", where, with_exceptions=False):
+            self._git("lfs", "push", self._remote, ref, env=PATIENCE)
+
+    # --- the user's branch ----------------------------------------------------------------------
+
+    def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:
+        """Brings `commit`, made on `base`, into the user's branch where Git allows it."""
+        if not branch:
+            return BranchOutcome(Advance.LEFT, reason="HEAD was detached")
+        tip = self._tip(branch)
+        if tip is None:
+            return BranchOutcome(Advance.LEFT, reason=f"branch {branch} is gone")
+        if self._is_ancestor(commit, tip):
+            return BranchOutcome(Advance.FORWARDED, commit=tip)
+        target, advance = commit, Advance.FORWARDED
+        if not self._is_ancestor(tip, commit):
+            merged = self._merged(tip, commit, message)
+            if merged is None:
+                reason = f"{branch} moved meanwhile and a merge is not clean"
+                return BranchOutcome(Advance.LEFT, reason=reason)
+            target, advance = merged, Advance.MERGED
+        elif tip != base and not self._is_ancestor(base, tip):
+            return BranchOutcome(Advance.LEFT, reason=f"{branch} was moved back meanwhile")
+        return self._forward(branch, tip, target, advance)
+
+    def _forward(self, branch: str, tip: str, target: str, advance: Advance) -> BranchOutcome:
+        try:
+            if self.branch() == branch:
+                with self._identical_files_staged(target):
+                    self._git(*NO_HOOKS, "-c", "core.editor=true", "merge", "--ff-only", "--quiet",
+                              target)  # fmt: skip
+            elif self._is_checked_out(branch):
+                return BranchOutcome(Advance.LEFT, reason=f"{branch} is open in another worktree")
+            else:
+                self._git("update-ref", f"refs/heads/{branch}", target, tip)
+        except GitCommandError as error:
+            return BranchOutcome(Advance.LEFT, reason=_said(error))
+        return BranchOutcome(advance, commit=target)
+
+    @contextmanager
+    def _identical_files_staged(self, target: str) -> Iterator[None]:
+        """Lets Git see that files which the fast-forward would write are already there.
+
+        After a `dvc add` by hand the pointer lies in the tree, untracked or modified, with just
+        the bytes that the new commit holds; Git refuses to overwrite even those. Their index
+        entries are set to what they will be afterwards, and put back should the merge be refused.
+        """
+        entries = self._git("diff", "--raw", "-z", "--no-abbrev", "--no-renames", "HEAD", target)
+        fields = entries.split("\0")
+        staged = {}
+        for facts, path in zip(fields[0::2], fields[1::2], strict=False):
+            mode, blob = facts.split()[1], facts.split()[3]
+            file = self.root / path
+            if mode == "100644" and file.is_file() and not file.is_symlink():
+                here = self._git("hash-object", "--", str(file)).strip()
+                if here == blob:
+                    staged[path] = blob
+        before = self._git("ls-files", "--stage", "-z", "--", *staged) if staged else ""
+        for path, blob in staged.items():
+            self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        try:
+            yield
+        except GitCommandError:
+            for path in staged:
+                self._git("update-index", "--force-remove", "--", path)
+            for entry in filter(None, before.split("\0")):
+                facts, path = entry.split("\t", 1)
+                mode, blob, _ = facts.split()
+                self._git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
+            raise
+
+    def _tip(self, branch: str) -> str | None:
+        out = self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}",
+                        with_exceptions=False)  # fmt: skip
+        return out.strip() or None
+
+    def _is_ancestor(self, one: str, other: str) -> bool:
+        base = self._git("merge-base", one, other, with_exceptions=False).strip()
+        return base == self._git("rev-parse", one).strip()
+
+    def _is_checked_out(self, branch: str) -> bool:
+        listing = self._git("worktree", "list", "--porcelain").splitlines()
+        return f"branch refs/heads/{branch}" in listing
+
+    def _merged(self, tip: str, commit: str, message: str) -> str | None:
+        """A merge commit of two commits, made without a working tree; None on a conflict."""
+        try:
+            tree = self._git("merge-tree", "--write-tree", tip, commit).split()[0]
+        except GitCommandError:
+            return None
+        when = self._repo.commit(commit).committed_datetime
+        return self._commit_tree(tree, [tip, commit], message, when)
+
+
+def _said(error: GitCommandError) -> str:
+    """What Git wrote, without GitPython's frame and without credentials."""
+    text = str(error.stderr or error.stdout or error).strip()
+    text = text.removeprefix("stderr:").removeprefix("stdout:").strip().strip("'").strip()
+    return redact(" ".join(text.split()))
+
+
+def _make_removable(path: Path) -> None:
+    """Folders that training made read-only would keep their files from being removed."""
+    for folder, names, _ in os.walk(path):
+        for name in names:
+            inner = os.path.join(folder, name)
+            if not os.path.islink(inner):
+                with suppress(OSError):
+                    os.chmod(inner, 0o700)

@@ -1,0 +1,331 @@
+"""MLflow as the tracker: a database URI, or a server."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from anchored.decisions.redaction import redact
+from anchored.errors import ConfigError, NotReady, TrackerFailed, UnknownRun, WrongUse
+from anchored.ports import LoggedFiles
+from anchored.records import Ended, ParamValue, TrackedRun
+
+# MLflow's own waits (7 tries, 120 s each) would keep a run hanging for minutes: Prefect retries.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+LONGEST_KEY, LONGEST_TAG, BATCH, PAGE = 250, 8_000, 100, 1_000
+TRANSIENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
+STATUS = {Ended.FINISHED: "FINISHED", Ended.FAILED: "FAILED", Ended.KILLED: "KILLED"}
+ENDINGS = {status: ending for ending, status in STATUS.items()}
+_UNSAFE = re.compile(r"[^/\w.\- ]")
+
+
+class MlflowTracker:
+    """Runs of one MLflow experiment.
+
+    `lock` is a file that two first runs at once take turns on: MLflow's migrations of a new
+    database do not (seen with MLflow 3.17.2).
+    """
+
+    kind = "mlflow"
+
+    def __init__(self, uri: str, *, experiment: str, root: Path, lock: Path) -> None:
+        self.uri = _resolved(uri, root)
+        self._experiment, self._root, self._lock = experiment, root, lock
+
+    @cached_property
+    def _client(self) -> Any:
+        from mlflow.tracking import MlflowClient
+
+        for noisy in ("mlflow", "mlflow.store.db.utils", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        if self.uri.startswith("http"):
+            return MlflowClient(tracking_uri=self.uri)
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            return MlflowClient(tracking_uri=self.uri)
+
+    @cached_property
+    def _experiment_id(self) -> str:
+        found = self._found_experiment()
+        if found is None:
+            from mlflow.exceptions import MlflowException
+
+            # A database says nothing of artifacts, and MLflow's default is the current folder.
+            served = self.uri.startswith("http")
+            place = None if served else (self._root / "mlruns").as_uri()
+            try:
+                return str(self._client.create_experiment(self._experiment, place))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = self._found_experiment()
+        if found is None or found.lifecycle_stage == "deleted":
+            raise NotReady(
+                f"the MLflow experiment {self._experiment!r} is deleted",
+                hint="restore it in MLflow, or name another in anchored.toml",
+            )
+        return str(found.experiment_id)
+
+    def _found_experiment(self) -> Any:
+        return self._client.get_experiment_by_name(self._experiment)
+
+    # --- one run --------------------------------------------------------------------------------
+
+    def open_run(self, *, name: str, tags: Mapping[str, str], started: datetime) -> TrackedRun:
+        """A new run in the state running."""
+        with self._calling():
+            return self._tracked(
+                self._client.create_run(
+                    self._experiment_id,
+                    start_time=int(started.timestamp() * 1000),
+                    tags=_safe_tags(tags),
+                    run_name=name,
+                )
+            )
+
+    def run(self, run_id: str) -> TrackedRun:
+        """The run of this id. Raises `UnknownRun`."""
+        with self._calling(run_id):
+            return self._tracked(self._client.get_run(run_id))
+
+    def training_variables(self, run_id: str) -> dict[str, str]:
+        """Environment variables by which `mlflow.start_run()` in a script resumes the run."""
+        return {
+            "MLFLOW_TRACKING_URI": self.uri,
+            "MLFLOW_EXPERIMENT_NAME": self._experiment,
+            "MLFLOW_RUN_ID": run_id,
+        }
+
+    def refuses_to_join(self, run_id: str, output: Sequence[str]) -> bool:
+        """Whether MLflow refused `start_run()` because the script set another store or experiment.
+
+        Words of MLflow 3.17's `fluent.start_run` and of its stores.
+        """
+        about_us = [line for line in output if run_id in line]
+        return any("not found" in line or "Cannot start run with ID" in line for line in about_us)
+
+    def log(
+        self, run_id: str, *, params: Mapping[str, ParamValue], metrics: Mapping[str, float]
+    ) -> tuple[str, ...]:
+        """Logs params and metrics; returns the params that the script had logged otherwise.
+
+        MLflow's params cannot be changed: what a script has logged by itself stays.
+        """
+        from mlflow.entities import Metric, Param
+
+        with self._calling(run_id):
+            run = self._client.get_run(run_id)
+            logged = run.data.params
+            wanted = {_safe_key(key): str(value) for key, value in params.items()}
+            differing = [k for k, v in wanted.items() if k in logged and logged[k] != v]
+            new = [Param(k, v) for k, v in wanted.items() if k not in logged]
+            now = int(run.info.start_time or 0)
+            points = [
+                Metric(_safe_key(key), value, now, 0)
+                for key, value in metrics.items()
+                if run.data.metrics.get(_safe_key(key)) != value
+            ]
+            for start in range(0, len(new), BATCH):
+                self._client.log_batch(run_id, params=new[start : start + BATCH])
+            for start in range(0, len(points), BATCH):
+                self._client.log_batch(run_id, metrics=points[start : start + BATCH])
+        return tuple(differing)
+
+    def log_files(self, run_id: str, files: LoggedFiles) -> None:
+        """Logs artifacts, all in one call."""
+        with tempfile.TemporaryDirectory(prefix="anchored-artifacts-") as folder:
+            for path, file in files.files.items():
+                target = Path(folder, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(file, target)
+            for path, content in files.texts.items():
+                target = Path(folder, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            with self._calling(run_id):
+                self._client.log_artifacts(run_id, folder)
+
+    def artifact(self, run_id: str, path: str) -> bytes | None:
+        """The bytes of one artifact; None where the run has none of that path."""
+        from mlflow.exceptions import MlflowException
+
+        with (
+            tempfile.TemporaryDirectory(prefix="anchored-artifact-") as folder,
+            self._calling(run_id),
+        ):
+            try:
+                return Path(self._client.download_artifacts(run_id, path, folder)).read_bytes()
+            except (OSError, MlflowException) as error:
+                if isinstance(error, FileNotFoundError) or _is_absent(error):
+                    return None
+                raise
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
+        from mlflow.entities import RunTag
+
+        wanted = _safe_tags(tags)
+        items = [RunTag(key, value) for key, value in wanted.items()]
+        with self._calling(run_id):
+            for start in range(0, len(items), BATCH):
+                self._client.log_batch(run_id, tags=items[start : start + BATCH])
+            kept = self._client.get_run(run_id).data.tags
+        lost = sorted(key for key, value in wanted.items() if kept.get(key) != value)
+        if lost:
+            raise TrackerFailed(f"MLflow did not keep the tags {', '.join(lost)}")
+
+    def end_run(self, run_id: str, ending: Ended, *, name: str) -> None:
+        """Marks the run as ended, under the name that it was opened with."""
+        with self._calling(run_id):
+            self._client.update_run(run_id, name=name)
+            self._client.set_terminated(run_id, STATUS[ending])
+
+    # --- many runs ------------------------------------------------------------------------------
+
+    def runs_tagged(self, tag: str, value: str) -> list[TrackedRun]:
+        """The experiment's runs that have a tag of this value."""
+        return list(self._search(f"tags.`{_safe_key(tag)}` = {_quoted(value)}"))
+
+    def runs_named(self, name: str) -> list[TrackedRun]:
+        """The experiment's runs of this name, newest first."""
+        if "'" not in name or '"' not in name:
+            return list(self._search(f"attributes.run_name = {_quoted(name)}"))
+        # MLflow's filter grammar cannot quote a text that has both kinds of quotes.
+        start = re.split(r"['\"%_]", name, maxsplit=1)[0]
+        found = self._search(f"attributes.run_name LIKE '{start}%'")
+        return [run for run in found if run.name == name]
+
+    def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
+        """The experiment's runs, newest first."""
+        return self._search("", limit)
+
+    def _search(self, query: str, limit: int | None = None) -> Iterator[TrackedRun]:
+        token, left = None, limit
+        while left is None or left > 0:
+            with self._calling():
+                page = self._client.search_runs(
+                    [self._experiment_id],
+                    filter_string=query,
+                    max_results=PAGE if left is None else min(PAGE, left),
+                    order_by=["attributes.start_time DESC"],
+                    page_token=token,
+                )
+            yield from map(self._tracked, page)
+            token = page.token
+            left = None if left is None else left - len(page)
+            if not token:
+                return
+
+    def _tracked(self, run: Any) -> TrackedRun:
+        info, url = run.info, ""
+        if self.uri.startswith("http"):
+            base = redact(self.uri).replace("***@", "").rstrip("/")
+            url = f"{base}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+        return TrackedRun(
+            run_id=info.run_id,
+            name=info.run_name or "",
+            experiment=self._experiment,
+            tags={_original_key(key): value for key, value in run.data.tags.items()},
+            params=dict(run.data.params),
+            metrics=dict(run.data.metrics),
+            url=url,
+            started=info.start_time,
+            ended=info.end_time,
+            ending=ENDINGS.get(info.status),
+        )
+
+    @contextmanager
+    def _calling(self, run_id: str = "") -> Iterator[None]:
+        """MLflow's errors become ours; its patience is ours while it is being called."""
+        absent = {key: value for key, value in PATIENCE.items() if key not in os.environ}
+        os.environ.update(absent)
+        try:
+            yield
+        except (WrongUse, TrackerFailed):
+            raise
+        except Exception as error:
+            raise _failure(error, redact(self.uri), run_id) from error
+        finally:
+            for key in absent:
+                os.environ.pop(key, None)
+
+
+def _resolved(uri: str, root: Path) -> str:
+    """The tracking URI with a relative path made absolute, from the repo's root."""
+    if match := re.fullmatch(r"sqlite:///(?!/)(.+)", uri):
+        return f"sqlite:///{root / match[1]}"
+    if uri.startswith("file:") or "://" not in uri:
+        raise ConfigError(
+            f"{uri!r} is a file store, which MLflow no longer writes",
+            file="anchored.toml",
+            key="tracker.uri",
+            hint='use a database, for example "sqlite:///mlflow.db"',
+        )
+    return uri
+
+
+def _failure(error: Exception, uri: str, run_id: str) -> Exception:
+    code = getattr(error, "error_code", "")
+    if code == "RESOURCE_DOES_NOT_EXIST" and run_id:
+        return UnknownRun(f"MLflow at {uri} has no run {run_id}")
+    said = redact(" ".join(str(error).split()))[:500]
+    transient = not code or code in TRANSIENT
+    return TrackerFailed(
+        f"MLflow at {uri}: {said}",
+        transient=transient,
+        hint="see that the tracking server runs and that tracker.uri in anchored.toml is right",
+    )
+
+
+def _is_absent(error: Exception) -> bool:
+    text = str(error).lower()
+    code = getattr(error, "error_code", "")
+    return code == "RESOURCE_DOES_NOT_EXIST" or "no such" in text or "not found" in text
+
+
+def _safe_key(key: str) -> str:
+    """A key in the characters that MLflow takes; `:28` stands for `(`, as `%28` does in a URL."""
+    return _UNSAFE.sub(lambda m: "".join(f":{b:02x}" for b in m[0].encode()), key)
+
+
+def _original_key(key: str) -> str:
+    """The inverse of `_safe_key`."""
+    return re.sub(
+        r"(?::[0-9a-f]{2})+",
+        lambda m: bytes.fromhex(m[0].replace(":", "")).decode(errors="replace"),
+        key,
+    )
+
+
+def _safe_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags that MLflow takes whole: keys too long for it are in `anchored/run.json` only."""
+    safe = {_safe_key(key): value for key, value in tags.items()}
+    return {k: v for k, v in safe.items() if len(k) <= LONGEST_KEY and len(v) <= LONGEST_TAG}
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    with suppress(OSError):
+        os.link(file, target)
+        return
+    shutil.copyfile(file, target)

@@ -1,0 +1,54 @@
+"""What a remote's client raised, as one of our errors: a refusal to mend, or a failure to retry.
+
+The clients (botocore, asyncssh, aiohttp, the local file system) share no base class, so types are
+looked at where they are Python's own and words where they are not.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from anchored.decisions.redaction import redact
+from anchored.errors import AnchoredError, NotReady, RemoteFailed
+
+REFUSALS = (PermissionError, NotADirectoryError, IsADirectoryError, FileNotFoundError)
+REFUSING_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+REFUSING_WORDS = (
+    "accessdenied", "access denied", "invalidaccesskeyid", "signaturedoesnotmatch", "nosuchbucket",
+    "permission denied", "permissiondenied", "forbidden", "unable to locate credentials",
+    "authentication", "the security token", "not allowed", "invalid credentials",
+)  # fmt: skip
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def remote_failure(error: Exception, verb: str, url: str) -> AnchoredError:
+    """The error to raise for what went wrong while trying to `verb` the remote at `url`."""
+    causes = list(_causes(error))
+    words = [f"{type(cause).__name__} {cause}".lower() for cause in causes]
+    said = redact(str(error).strip() or type(error).__name__)
+    refused = any(
+        isinstance(cause, REFUSALS)
+        or (isinstance(cause, OSError) and cause.errno in REFUSING_ERRNOS)
+        for cause in causes
+    )
+    if refused or any(word in text for text in words for word in REFUSING_WORDS):
+        return NotReady(
+            f"cannot {verb} the DVC remote {url}: {said}",
+            hint="check the remote's URL, its rights and the credentials in .dvc/config.local",
+        )
+    full = isinstance(error, OSError) and error.errno in FULL
+    return RemoteFailed(
+        f"cannot {verb} the DVC remote {url}: {said}",
+        transient=not full,
+        hint="once the remote answers again, `anchored resume` finishes what was begun",
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what caused it; bounded, for contexts can form long chains."""
+    for _ in range(5):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,211 @@
+"""What a run has done so far, on disk: by it a run that was cut off is taken up again.
+
+One folder a run in `.dvc/tmp/anchored/`, which DVC's own `.gitignore` keeps out of Git: the journal
+itself, the log, the private worktree while training runs, and what training left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from anchored.records import Environment, RunRecord
+
+FOLDER = Path(".dvc") / "tmp" / "anchored"
+
+
+class Step(IntEnum):
+    """The last boundary that a run has passed; each is written after its effects are whole."""
+
+    OPENING = 0  # nothing but the intention
+    OPENED = 1  # the tracker has the run
+    DATA_VERSIONED = 2  # inputs are in the cache, the source commit exists
+    DATA_PUSHED = 3  # inputs were seen in the remote
+    TRAINING = 4  # the command was started; beyond resuming
+    TRAINED = 5  # it ended well; model, artifacts and log are set aside
+    LOGGED = 6  # the tracker has params, metrics, artifacts
+    MODEL_VERSIONED = 7  # the model is in the cache
+    MODEL_PUSHED = 8  # and was seen in the remote
+    COMMITTED = 9  # the snapshot commit exists, under its run ref, here
+    PUBLISHED = 10  # and on the Git remote
+    SEALED = 11  # tags were read back
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that works on a run, told apart from a later one with the same number."""
+
+    host: str
+    pid: int
+    started: float
+
+    @classmethod
+    def this_process(cls) -> Self:
+        return cls(socket.gethostname(), os.getpid(), process_started(os.getpid()) or 0.0)
+
+    def is_alive(self) -> bool:
+        """Whether that process still runs. On another host nobody can tell: taken as alive."""
+        if self.host != socket.gethostname():
+            return True
+        started = process_started(self.pid)
+        return started is not None and abs(started - self.started) < 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A run on its way. `base` is the commit that HEAD stood at; `key` names the folder."""
+
+    key: str
+    run: RunRecord
+    step: Step
+    base: str
+    snapshot: bool = False
+    training: tuple[int, float] | None = None  # process group, and when its leader started
+    environment: Environment = field(default_factory=Environment)
+    output_files: tuple[str, ...] = ()
+    owner: Owner | None = None
+
+    @classmethod
+    def start(cls, run: RunRecord, *, base: str, snapshot: bool) -> Self:
+        return cls(
+            key=uuid.uuid4().hex,
+            run=run,
+            step=Step.OPENING,
+            base=base,
+            snapshot=snapshot,
+            owner=Owner.this_process(),
+        )
+
+    def at(self, step: Step, **changes: Any) -> Self:
+        """This journal one boundary on, with some of its run's or its own fields replaced."""
+        own = {k: changes.pop(k) for k in ("training", "output_files") if k in changes}
+        return replace(self, step=step, run=self.run.with_(**changes), **own)
+
+    def with_environment(self, environment: Environment) -> Self:
+        """This journal with what the training interpreter was."""
+        return replace(self, environment=environment)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "run": self.run.to_json(),
+            "step": self.step.name,
+            "base": self.base,
+            "snapshot": self.snapshot,
+            "training": self.training,
+            "environment": json.loads(self.environment.render()),
+            "output_files": list(self.output_files),
+            "owner": asdict(self.owner) if self.owner else None,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(
+            key=value["key"],
+            run=RunRecord.from_json(value["run"]),
+            step=Step[value["step"]],
+            base=value["base"],
+            snapshot=value["snapshot"],
+            training=tuple(value["training"]) if value["training"] else None,
+            environment=Environment.parse(json.dumps(value["environment"])),
+            output_files=tuple(value["output_files"]),
+            owner=Owner(**value["owner"]) if value["owner"] else None,
+        )
+
+
+def process_started(pid: int) -> float | None:
+    """When a live process was started, in seconds since the epoch; None if there is none."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+class Journals:
+    """The journals of one repository. Each write is atomic and on disk before it returns."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / FOLDER
+
+    def home(self, key: str) -> Path:
+        """The run's own folder."""
+        return self.folder / key
+
+    def tree(self, key: str) -> Path:
+        """The run's private worktree."""
+        return self.home(key) / f"tree-{key[:8]}"
+
+    def outputs(self, key: str) -> Path:
+        """Where what training left is set aside, under its paths from the repo's root."""
+        return self.home(key) / "outputs"
+
+    def log(self, key: str) -> Path:
+        """Training's output."""
+        return self.home(key) / "train.log"
+
+    def write(self, journal: Journal) -> Journal:
+        """Puts a journal on disk and returns it."""
+        home = self.home(journal.key)
+        home.mkdir(parents=True, exist_ok=True)
+        new = home / "journal.json.new"
+        with new.open("w", encoding="utf-8") as stream:
+            json.dump(journal.to_json(), stream, ensure_ascii=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(home / "journal.json")
+        return journal
+
+    def read(self, key: str) -> Journal | None:
+        """The journal of this key; None where there is none."""
+        try:
+            text = (self.home(key) / "journal.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return Journal.from_json(json.loads(text))
+
+    def all(self) -> Iterator[Journal]:
+        """Every journal: the runs that have not come to their end."""
+        if self.folder.is_dir():
+            for home in sorted(self.folder.iterdir()):
+                if (journal := self.read(home.name)) is not None:
+                    yield journal
+
+    def claim(self, key: str) -> Journal | None:
+        """Makes this process the owner of a run that no live process owns; None otherwise."""
+        with self._locked():
+            journal = self.read(key)
+            if journal is None:
+                return None
+            me = Owner.this_process()
+            if journal.owner is not None and journal.owner != me and journal.owner.is_alive():
+                return None
+            return self.write(replace(journal, owner=me))
+
+    def release(self, key: str) -> None:
+        """Gives a run up for another process to take."""
+        if (journal := self.read(key)) is not None:
+            self.write(replace(journal, owner=None))
+
+    def close(self, key: str) -> None:
+        """Forgets a run that has come to its end."""
+        shutil.rmtree(self.home(key), ignore_errors=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield

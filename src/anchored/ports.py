@@ -1,0 +1,236 @@
+"""What the core needs of the world: a code repo, a data store, a tracker, and someone to tell.
+
+Each is a small Protocol with one adapter or more behind it. Only values of `anchored.records` and
+plain Python cross it; every foreign error is turned into one of `anchored.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from anchored.records import Ended, ParamValue, Pointer, TrackedRun
+
+
+class Report(Protocol):
+    """Where progress goes. The core never prints; whoever opens the workspace decides."""
+
+    def say(self, text: str) -> None:
+        """One line that a person following the run wants to read."""
+
+    def warn(self, text: str) -> None:
+        """One line that a person should act on, though the work goes on."""
+
+    def output(self, line: str) -> None:
+        """One line of the training's own output, secrets already masked."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """How far a long piece of work has come; called often, cheap to ignore."""
+
+
+class Silent:
+    """A `Report` for nobody."""
+
+    def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def output(self, line: str) -> None: ...
+
+    def progress(self, what: str, done: int, total: int) -> None: ...
+
+
+class Advance(StrEnum):
+    """What became of the user's branch once a run was sealed."""
+
+    FORWARDED = "forwarded"
+    MERGED = "merged"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class BranchOutcome:
+    """How the branch was advanced, where it stands, and if it was left, why."""
+
+    advance: Advance
+    commit: str = ""
+    reason: str = ""
+
+
+class CodeRepo(Protocol):
+    """A Git repository with a working tree. The user's tree is only ever fast-forwarded."""
+
+    root: Path
+
+    def head(self) -> str:
+        """The SHA of HEAD. Raises `NotReady` where there is no commit yet."""
+
+    def branch(self) -> str:
+        """The checked-out branch; empty where HEAD is detached."""
+
+    def remote_url(self) -> str:
+        """The URL that pushes go to, without credentials; empty without a remote."""
+
+    def changed_files(self) -> tuple[str, ...]:
+        """Tracked files that differ from HEAD in index or working tree, from the repo's root."""
+
+    def tracked_under(self, path: str) -> tuple[str, ...]:
+        """Files in Git's index at or below a path."""
+
+    def ignored_from(self, path: str) -> tuple[str, str] | None:
+        """For an ignored path: its topmost ignored ancestor, and the `.gitignore` that says so.
+
+        The `.gitignore` is empty where the rule stands outside the repo's own files.
+        """
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A file's content at a commit; None where it is not there."""
+
+    def commit(
+        self, parent: str, files: Mapping[str, bytes], *, message: str, when: datetime
+    ) -> str:
+        """A commit on `parent` with these files written; the parent if that changes nothing.
+
+        Runs no hooks, signs nothing and moves no ref; the same arguments give the same SHA.
+        """
+
+    def commit_working_tree(self, *, message: str, when: datetime) -> str:
+        """A commit on HEAD of all tracked files as they are in the working tree; moves no ref."""
+
+    def add_worktree(self, path: Path, commit: str) -> None:
+        """A private checkout of a commit, submodules and LFS files included. No hooks run."""
+
+    def remove_worktree(self, path: Path) -> None:
+        """Takes a private checkout away, whatever is in it. Nothing there is no error."""
+
+    def keep(self, ref: str, commit: str) -> None:
+        """Points a ref of this repository at a commit."""
+
+    def publish(self, ref: str) -> None:
+        """Pushes a ref to the Git remote and sees it there; without a remote, does nothing.
+
+        Raises `GitRemoteFailed`; `transient` tells a lost connection from a refusal.
+        """
+
+    def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:
+        """Brings `commit`, made on `base`, into the user's branch where Git allows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A file as it was handed to training: enough to see that nobody wrote to it since."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushOutcome:
+    """What a push did: objects that the remote now holds, and those that had to be sent."""
+
+    objects: int
+    sent: int
+
+
+class DataStore(Protocol):
+    """DVC: content by hash, in a cache of this machine and in the repo's default remote."""
+
+    def check_ready(self) -> None:
+        """Raises `NotReady` where DVC or its default remote is not set up."""
+
+    def probe_remote(self) -> None:
+        """Writes to the remote and takes it away again.
+
+        Raises `NotReady` where the remote refuses, `RemoteFailed` where it does not answer.
+        """
+
+    def check_owner(self, path: str) -> None:
+        """Raises `BadInput` where a `dvc.yaml` stage or another pointer owns the path."""
+
+    def check_link(self, path: str) -> None:
+        """Raises `BadInput` where the path is a link that leads neither into repo nor cache."""
+
+    def add(self, file: Path, path: str, report: Report, *, move: bool = False) -> Pointer:
+        """Hashes a file or folder into the cache, as the content of repo path `path`.
+
+        With `move`, the file may be linked into the cache instead of copied.
+        """
+
+    def render_pointer(self, previous: bytes | None, pointer: Pointer) -> bytes:
+        """The `.dvc` file for a pointer, keeping what else the user wrote in the previous one."""
+
+    def push(self, pointers: Sequence[Pointer], report: Report) -> PushOutcome:
+        """Sends what the remote lacks, then sees every object there by asking the remote."""
+
+    def fetch(self, pointers: Sequence[Pointer], report: Report) -> int:
+        """Makes the cache hold every object, whole; returns how many had to be fetched."""
+
+    def checkout(self, pointers: Sequence[Pointer], into: Path, report: Report) -> dict[str, Stamp]:
+        """Links the pointers' content into a tree; returns the stamp of every file."""
+
+    def changed(
+        self, pointers: Sequence[Pointer], tree: Path, stamps: Mapping[str, Stamp]
+    ) -> tuple[str, ...]:
+        """Files under the pointers' paths that no longer have the content they were given."""
+
+    def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
+        """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedFiles:
+    """Artifacts to log: a path in the run for each local file, or for text made here."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Tracker(Protocol):
+    """Where runs are recorded: MLflow, or W&B in its place. Every call may be repeated."""
+
+    kind: str
+    uri: str
+
+    def open_run(self, *, name: str, tags: Mapping[str, str], started: datetime) -> TrackedRun:
+        """A new run in the state running."""
+
+    def run(self, run_id: str) -> TrackedRun:
+        """The run of this id. Raises `UnknownRun`."""
+
+    def runs_tagged(self, tag: str, value: str) -> list[TrackedRun]:
+        """The experiment's runs that have a tag of this value."""
+
+    def runs_named(self, name: str) -> list[TrackedRun]:
+        """The experiment's runs of this name, newest first."""
+
+    def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
+        """The experiment's runs, newest first."""
+
+    def training_variables(self, run_id: str) -> dict[str, str]:
+        """Environment variables by which a script's own tracker calls join the run."""
+
+    def refuses_to_join(self, run_id: str, output: Sequence[str]) -> bool:
+        """Whether training's last lines say that the script keeps a tracker of its own."""
+
+    def log(
+        self, run_id: str, *, params: Mapping[str, ParamValue], metrics: Mapping[str, float]
+    ) -> tuple[str, ...]:
+        """Logs params and metrics; returns the params that the script had logged otherwise."""
+
+    def log_files(self, run_id: str, files: LoggedFiles) -> None:
+        """Logs artifacts."""
+
+    def artifact(self, run_id: str, path: str) -> bytes | None:
+        """The bytes of one artifact; None where the run has none of that path."""
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
+
+    def end_run(self, run_id: str, ending: Ended, *, name: str) -> None:
+        """Marks the run as ended, under the name that it was opened with."""

@@ -1,0 +1,183 @@
+"""Training as a subprocess: its own process group, its lines as they come, its end in words."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+TAIL = 40  # lines kept for an error message
+LONGEST_LINE = 64 * 1024  # bytes after which a line without an end is passed on
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process ended: its exit status (negative: the signal), if it ran out of time, its
+    last lines.
+    """
+
+    status: int
+    timed_out: bool
+    tail: tuple[str, ...]
+
+    @property
+    def in_words(self) -> str:
+        if self.timed_out:
+            return "ran out of time"
+        if self.status < 0:
+            return f"was killed by {signal.Signals(-self.status).name}"
+        if self.status == 127:
+            return "was not found (exit status 127)"
+        # A shell reports a killed child as 128 + signal.
+        if self.status > 128 and self.status - 128 in {s.value for s in signal.Signals}:
+            return f"was killed by {signal.Signals(self.status - 128).name}"
+        return f"ended with exit status {self.status}"
+
+
+def run_command(
+    command: str,
+    *,
+    cwd: Path,
+    variables: Mapping[str, str],
+    log: Path,
+    timeout: float | None,
+    on_line: Callable[[str], str],
+    on_start: Callable[[int], None],
+) -> Ending:
+    """Runs a shell command to its end; kills its whole process group on time-out or interruption.
+
+    `on_line` gets every line of output, and what it returns is what stands in `log`. `on_start`
+    gets the process group's id, before the first line is read.
+    """
+    process = subprocess.Popen(
+        command,
+        shell=True,
+        cwd=cwd,
+        env=dict(variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    tail: deque[str] = deque(maxlen=TAIL)
+    try:
+        on_start(process.pid)
+        with log.open("w", encoding="utf-8") as stream:
+
+            def take(line: str) -> None:
+                kept = on_line(line)
+                stream.write(kept + "\n")
+                stream.flush()
+                tail.append(kept)
+
+            timed_out = _follow(process, take, timeout)
+    finally:
+        # Children that outlive the command would go on writing into a tree that is taken away.
+        end_group(process.pid, leader=process)
+    return Ending(status=process.returncode, timed_out=timed_out, tail=tuple(tail))
+
+
+def _follow(
+    process: subprocess.Popen[bytes], take: Callable[[str], None], timeout: float | None
+) -> bool:
+    """Reads lines until the process has ended and its output is drained; True on time-out."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    os.set_blocking(descriptor, False)
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return True
+            ready = selector.select(0.2 if left is None else min(left, 0.2))
+            chunk = _read(descriptor) if ready else None
+            if chunk:
+                *lines, pending = (pending + chunk).replace(b"\r\n", b"\n").split(b"\n")
+                if len(pending) > LONGEST_LINE:
+                    lines, pending = [*lines, pending], b""
+                for line in lines:
+                    take(_text(line))
+            # A daemon that training left behind may hold the pipe open: the process decides.
+            elif chunk == b"" or process.poll() is not None:
+                break
+        if pending:
+            take(_text(pending))
+    while process.poll() is None:
+        if deadline is not None and time.monotonic() > deadline:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _read(descriptor: int) -> bytes | None:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return None
+
+
+def _text(line: bytes) -> str:
+    """The line as a terminal would leave it: what a progress bar overwrote is gone."""
+    return line.decode("utf-8", errors="replace").rstrip("\r").rsplit("\r", 1)[-1]
+
+
+def end_group(group: int, leader: subprocess.Popen[bytes] | None = None) -> None:
+    """Ends every process of a group: asks first, kills what is still there after the grace."""
+    deadline = time.monotonic() + GRACE
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            if leader is not None:
+                leader.poll()
+            os.killpg(group, 0)
+            time.sleep(0.02)
+        os.killpg(group, signal.SIGKILL)
+    if leader is not None:
+        leader.wait()
+
+
+def interpreter_of(command: str, variables: Mapping[str, str], cwd: Path) -> str | None:
+    """The Python that a training command runs, by its first word; else the first on the PATH."""
+    path = variables.get("PATH", os.defpath)
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = []
+    while words and "=" in words[0] and not words[0].startswith(("/", ".")):
+        words.pop(0)
+    if words and Path(words[0]).name.startswith(("python", "pypy")):
+        named = words[0] if "/" not in words[0] else str(cwd / words[0])
+        if found := shutil.which(named, path=path):
+            return found
+    return shutil.which("python", path=path) or shutil.which("python3", path=path)
+
+
+def probed(interpreter: str, variables: Mapping[str, str], cwd: Path) -> bytes | None:
+    """What an interpreter says it is, as JSON; None if it could not run the probe."""
+    script = Path(__file__).parent / "probe" / "environment.py"
+    try:
+        answer = subprocess.run(
+            [interpreter, str(script)],
+            cwd=cwd,
+            env=dict(variables),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return answer.stdout
