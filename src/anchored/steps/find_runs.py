@@ -1,0 +1,65 @@
+"""Find runs in the tracker: one by what the user calls it, or all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from anchored.decisions.tags import record_of
+from anchored.errors import AmbiguousRun, UnknownRun
+from anchored.records import Environment, RunRecord, TrackedRun
+from anchored.steps.training_repo import TrainingRepo
+
+LATEST = "latest"
+SHORTEST_PREFIX = 6
+CANDIDATES = 10
+
+
+def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord:
+    """The one run that is meant by a name, an id, six or more of its first digits, or `latest`.
+
+    Raises `UnknownRun`, and `AmbiguousRun` with the candidates where several fit; with `latest`
+    the newest of them is taken.
+    """
+    candidates = _candidates(repo, wanted)
+    if not candidates:
+        raise UnknownRun(f"no run answers to {wanted!r}", hint="`anchored list` shows them")
+    if len(candidates) > 1 and not latest:
+        raise AmbiguousRun(wanted, [_line(repo, run) for run in candidates[:CANDIDATES]])
+    return _whole(repo, candidates[0])
+
+
+def listed(repo: TrainingRepo, limit: int | None = None) -> Iterator[RunRecord]:
+    """The experiment's runs, newest first."""
+    return (_record(repo, run) for run in repo.tracker.runs(limit))
+
+
+def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
+    if named := repo.tracker.runs_named(wanted):
+        return named
+    if wanted == LATEST:
+        return list(repo.tracker.runs(1))
+    if not re.fullmatch(r"[0-9a-z]{6,64}", wanted):
+        return []
+    try:
+        return [repo.tracker.run(wanted)]
+    except UnknownRun:
+        return [run for run in repo.tracker.runs() if run.run_id.startswith(wanted)]
+
+
+def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
+    """The run with all that its artifacts add to its tags."""
+    run = _record(repo, tracked)
+    document = repo.tracker.artifact(tracked.run_id, "anchored/environment.json")
+    if document is None:
+        return run
+    return run.with_(environment=Environment.parse(document).to_json())
+
+
+def _record(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
+    return record_of(tracked, kind=repo.tracker.kind, uri=repo.tracker.uri)
+
+
+def _line(repo: TrainingRepo, tracked: TrackedRun) -> str:
+    run = _record(repo, tracked)
+    return f"{run.run_id}  {run.started[:19]}  {run.git.commit[:12] or '-':12}  {run.state}"

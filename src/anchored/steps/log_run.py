@@ -1,0 +1,47 @@
+"""Log the run: params, metrics, artifacts, log and environment to the tracker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from anchored.decisions import tags
+from anchored.journal import Journal, Step
+from anchored.ports import LoggedFiles
+from anchored.records import State
+from anchored.steps.training_repo import TrainingRepo
+
+# What a tracker measures of the machine by itself says nothing of the model.
+MACHINE_METRICS = "system/"
+
+
+def log_run(repo: TrainingRepo, key: str) -> Journal:
+    """Tells the tracker all that training gave; the state becomes `trained`."""
+    journal = repo.journal(key)
+    if journal.step >= Step.LOGGED:
+        return journal
+    run = journal.run
+    differing = repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
+    if differing:
+        names = ", ".join(differing)
+        repo.report.warn(f"the script logged other values for the parameters {names}; both stand")
+    repo.tracker.log_files(run.run_id, logged_files(repo, journal))
+    logged = repo.tracker.run(run.run_id).metrics
+    metrics = {k: v for k, v in logged.items() if not k.startswith(MACHINE_METRICS)} | {
+        **run.metrics
+    }
+    run = run.with_(state=State.TRAINED, metrics=metrics)
+    repo.tracker.set_tags(run.run_id, tags.render_tags(run))
+    return repo.journals.write(replace(journal, step=Step.LOGGED, run=run))
+
+
+def logged_files(repo: TrainingRepo, journal: Journal) -> LoggedFiles:
+    """The run's artifacts as far as there are any yet."""
+    outputs = repo.journals.outputs(journal.key) / "artifacts"
+    files: dict[str, Path] = {path: outputs / path for path in journal.output_files}
+    texts = {}
+    if (log := repo.journals.log(journal.key)).exists():
+        files["anchored/train.log"] = log
+    if journal.environment.python:
+        texts["anchored/environment.json"] = journal.environment.render()
+    return LoggedFiles(files=files, texts=texts)

@@ -1,0 +1,159 @@
+"""Open a run: refuse what cannot end well, then let the tracker know before anything else is done.
+
+A run that the tracker has from the start leaves a visible trace wherever it is cut off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anchored.config import FILE, PYPROJECT, Config
+from anchored.decisions import tags
+from anchored.decisions.command import filled_command
+from anchored.decisions.ignores import ignore_file, ignore_line, with_lines
+from anchored.decisions.naming import checked_name
+from anchored.decisions.pointers import pointer_path
+from anchored.decisions.tags import render_tags
+from anchored.errors import BadInput, DirtyTree, NotReady
+from anchored.journal import Journal, Step
+from anchored.records import FlowLink, GitFacts, ParamValue, RunRecord, TrackerLink
+from anchored.steps.training_repo import TrainingRepo, name_or_generated, now
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a user asks of a run. Without a name, one is made of experiment and time."""
+
+    name: str | None = None
+    params: Mapping[str, ParamValue] = field(default_factory=dict)
+    snapshot: bool = False
+
+
+def check_request(repo: TrainingRepo, request: RunRequest) -> None:
+    """Raises a `WrongUse` for whatever makes the run impossible. This is a read-only operation."""
+    if request.name is not None:
+        checked_name(request.name)
+    head = repo.code.head()
+    _check_config_is_tracked(repo)
+    repo.config.params_with(request.params)
+    repo.store.check_ready()
+    for path in repo.config.data.inputs:
+        _check_input(repo, path, head)
+    _check_model(repo, repo.config.train.model)
+    if not request.snapshot:
+        _check_clean(repo, head)
+
+
+def open_run(repo: TrainingRepo, request: RunRequest, flow: FlowLink) -> Journal:
+    """Checks the request and the remote, then opens the tracker run; owned by this process."""
+    check_request(repo, request)
+    repo.store.probe_remote()
+    config, started = repo.config, now()
+    params = config.params_with(request.params)
+    run = RunRecord(
+        run_id="",
+        name=name_or_generated(request.name, config.experiment),
+        experiment=config.experiment,
+        git=GitFacts(branch=repo.code.branch(), repo_url=repo.code.remote_url()),
+        params=params,
+        command=filled_command(config.train.command, params),
+        tracker=TrackerLink(kind=repo.tracker.kind, uri=repo.tracker.uri),
+        prefect=flow,
+        started=started.isoformat(timespec="milliseconds"),
+    )
+    journal = Journal.start(run, base=repo.code.head(), snapshot=request.snapshot)
+    repo.journals.write(journal)
+    try:
+        tracked = repo.tracker.open_run(
+            name=run.name,
+            tags=render_tags(run) | {tags.ATTEMPT: journal.key},
+            started=started,
+        )
+    except Exception:
+        # No answer may still mean a run: a later resume looks for the attempt.
+        repo.journals.release(journal.key)
+        raise
+    record = tags.record_of(tracked, kind=repo.tracker.kind, uri=repo.tracker.uri)
+    return repo.journals.write(
+        journal.at(Step.OPENED, run_id=tracked.run_id, tracker=record.tracker)
+    )
+
+
+def _check_config_is_tracked(repo: TrainingRepo) -> None:
+    file = FILE if (repo.root / FILE).exists() else PYPROJECT
+    if not repo.code.tracked_under(file):
+        raise NotReady(
+            f"{file} is not committed, so no commit would say how the run was made",
+            hint=f"git add {file} && git commit",
+        )
+
+
+def _check_input(repo: TrainingRepo, path: str, head: str) -> None:
+    place = repo.root / path
+    _check_not_tracked(repo, path)
+    _check_stays_inside(repo, path)
+    if not place.exists():
+        if place.is_symlink():
+            raise BadInput(path, "is a link to a file that is not there")
+        if repo.code.read(head, pointer_path(path)) is None:
+            raise BadInput(path, "there is no such input", hint=f"see data.inputs in {FILE}")
+    elif not os.access(place, os.R_OK):
+        raise BadInput(path, "cannot be read")
+    repo.store.check_owner(path)
+
+
+def _check_model(repo: TrainingRepo, path: str) -> None:
+    _check_not_tracked(repo, path)
+    _check_stays_inside(repo, path)
+    repo.store.check_owner(path)
+
+
+def _check_not_tracked(repo: TrainingRepo, path: str) -> None:
+    if tracked := repo.code.tracked_under(path):
+        inside = "" if tracked == (path,) else f" ({tracked[0]})"
+        raise BadInput(
+            path,
+            f"is tracked by Git{inside}, and DVC does not version what Git does",
+            hint="`anchored init --untrack` takes it out of Git's index and keeps the file",
+        )
+
+
+def _check_stays_inside(repo: TrainingRepo, path: str) -> None:
+    """A folder on the way, or the path itself, may not be a link that leaves the repo.
+
+    What DVC has linked into its cache, wherever that lies, is the data store's to judge.
+    """
+    parent = (repo.root / path).parent
+    real, home = os.path.realpath(parent), os.path.realpath(repo.root)
+    if real != home and not real.startswith(home + os.sep):
+        raise BadInput(path, f"lies behind a link that leaves the repository: {Path(real)}")
+    repo.store.check_link(path)
+
+
+def _check_clean(repo: TrainingRepo, head: str) -> None:
+    """Refuses uncommitted changes, but for what `dvc add` of an input has left to commit."""
+    expected = _left_by_dvc_add(repo, repo.config, head)
+    dirty = [
+        path
+        for path in repo.code.changed_files()
+        if path not in expected or not _has_content(repo.root / path, expected[path])
+    ]
+    if dirty:
+        raise DirtyTree(dirty)
+
+
+def _left_by_dvc_add(repo: TrainingRepo, config: Config, head: str) -> dict[str, bytes | None]:
+    """Files that `dvc add` changes, with the content that it gives them; None: any pointer."""
+    files: dict[str, bytes | None] = {pointer_path(path): None for path in config.data.inputs}
+    for path in config.data.inputs:
+        file = ignore_file(path)
+        before = files.get(file) or repo.code.read(head, file) or b""
+        files[file] = with_lines(before.decode(), [ignore_line(path)]).encode()
+    return files
+
+
+def _has_content(file: Path, content: bytes | None) -> bool:
+    return file.is_file() and (content is None or file.read_bytes() == content)

@@ -1,0 +1,45 @@
+"""Seal the run: the tracker learns, last of all, that everything is where it belongs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from anchored.decisions.tags import render_tags
+from anchored.journal import Step
+from anchored.ports import Advance, BranchOutcome, LoggedFiles
+from anchored.records import Ended, RunRecord, State
+from anchored.steps.training_repo import TrainingRepo, now
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed run, and what became of the user's branch."""
+
+    run: RunRecord
+    branch: BranchOutcome
+
+
+def seal(repo: TrainingRepo, key: str) -> Sealed:
+    """Writes the tags, reads them back, and brings the branch forward where Git allows it."""
+    journal = repo.journal(key)
+    if journal.step < Step.SEALED:
+        ended = journal.run.ended or now().isoformat(timespec="milliseconds")
+        run = journal.run.with_(state=State.SEALED, ended=ended)
+        document = json.dumps(run.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+        repo.tracker.log_files(run.run_id, LoggedFiles(texts={"anchored/run.json": document}))
+        repo.tracker.set_tags(run.run_id, render_tags(run))
+        repo.tracker.end_run(run.run_id, Ended.FINISHED, name=run.name)
+        journal = repo.journals.write(journal.at(Step.SEALED, state=run.state, ended=ended))
+    run = journal.run
+    if journal.snapshot:
+        branch = BranchOutcome(Advance.LEFT, reason="--snapshot pins the run without moving it")
+    else:
+        branch = repo.code.advance(
+            run.git.branch,
+            base=journal.base,
+            commit=run.git.commit,
+            message=f"Merge run {run.name}\n\nAnchored-Run: {run.run_id}\n",
+        )
+    repo.journals.close(key)
+    return Sealed(run=run, branch=branch)

@@ -1,0 +1,275 @@
+"""Train: the command in a private worktree of the source commit, and what it left set aside.
+
+Nothing but the source commit, the inputs as DVC has them and the recorded variables reaches the
+command. What it leaves is moved out of the worktree, which is then gone.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from anchored.config import Config
+from anchored.decisions import redaction
+from anchored.decisions.outcome import parse_metrics
+from anchored.decisions.variables import (
+    moved_imports,
+    training_variables,
+    worth_recording,
+)
+from anchored.errors import BadOutcome, InputChanged, NotReady, TrainingFailed
+from anchored.journal import Journal, Step, process_started
+from anchored.ports import Stamp
+from anchored.process import (
+    Ending,
+    end_group,
+    interpreter_of,
+    probed,
+    run_command,
+)
+from anchored.records import Environment
+from anchored.steps.training_repo import TrainingRepo
+
+
+def fetch_inputs(repo: TrainingRepo, key: str) -> int:
+    """Makes the cache hold the inputs, whole; returns how many objects had to be fetched."""
+    journal = repo.journal(key)
+    if journal.step >= Step.TRAINING:
+        return 0
+    return repo.store.fetch(journal.run.data, repo.report)
+
+
+def train(repo: TrainingRepo, key: str) -> Journal:
+    """Runs the training command once; a run that was cut off in it is never trained again.
+
+    Raises `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is whole in every case.
+    """
+    journal = repo.journal(key)
+    if journal.step >= Step.TRAINED:
+        return journal
+    if journal.step == Step.TRAINING:
+        raise TrainingFailed("training was cut off", tail=_tail_of(repo.journals.log(key)))
+    tree = repo.journals.tree(key)
+    try:
+        return _Training(repo, journal).trained()
+    finally:
+        repo.code.remove_worktree(tree)
+
+
+class _Training:
+    """One execution of the training command for one run."""
+
+    def __init__(self, repo: TrainingRepo, journal: Journal) -> None:
+        self.repo, self.journal, self.run = repo, journal, journal.run
+        self.config: Config = repo.config_at(self.run.git.source_commit)
+        self.home = repo.journals.home(journal.key)
+        self.tree = repo.journals.tree(journal.key)
+        self.stamps: dict[str, Stamp] = {}
+
+    def trained(self) -> Journal:
+        own = self._own_variables(join=True)
+        ending, environment = self._execute(own)
+        joins = self.repo.tracker.refuses_to_join(self.run.run_id, ending.tail)
+        if ending.status != 0 and joins:
+            self.repo.report.warn(
+                "the script keeps an MLflow store or experiment of its own and cannot join this "
+                "run; trained again on its own terms (tracker.join = false saves the first try)"
+            )
+            ending, environment = self._execute(self._own_variables(join=False))
+        self._refuse_bad_ending(ending)
+        metrics = self._metrics()
+        files = self._set_aside()
+        return self.repo.journals.write(
+            self.journal.at(
+                Step.TRAINED,
+                metrics=metrics,
+                environment=environment.to_json(),
+                output_files=files,
+                training=None,
+            ).with_environment(environment)
+        )
+
+    # --- before and during ----------------------------------------------------------------------
+
+    def _own_variables(self, *, join: bool) -> dict[str, str]:
+        params = self.home / "params.json"
+        params.write_text(json.dumps(dict(self.run.params), ensure_ascii=False), encoding="utf-8")
+        own = {
+            "ANCHORED_RUN_ID": self.run.run_id,
+            "ANCHORED_RUN_NAME": self.run.name,
+            "ANCHORED_PARAMS": str(params),
+            "PWD": str(self.tree),
+        }
+        if join and self.config.tracker.join:
+            own |= self.repo.tracker.training_variables(self.run.run_id)
+        return own
+
+    def _execute(self, own: dict[str, str]) -> tuple[Ending, Environment]:
+        """The command in a fresh worktree, and what the interpreter is; inputs are compared."""
+        train, repo = self.config.train, self.repo
+        variables = training_variables(repo.variables, train.pass_env, own)
+        repo.code.add_worktree(self.tree, self.run.git.source_commit)
+        self.stamps = repo.store.checkout(self.run.data, self.tree, repo.report)
+        for place in filter(None, (train.model, train.metrics)):
+            (self.tree / place).parent.mkdir(parents=True, exist_ok=True)
+        self._metrics_before = self._metrics_stamp()
+        secrets = redaction.secret_values(repo.variables)
+        environment = self._environment(variables)
+
+        def on_line(line: str) -> str:
+            kept = redaction.redact(line, secrets)
+            repo.report.output(kept)
+            return kept
+
+        try:
+            ending = run_command(
+                self.run.command,
+                cwd=self.tree,
+                variables=variables,
+                log=repo.journals.log(self.journal.key),
+                timeout=train.timeout,
+                on_line=on_line,
+                on_start=self._started,
+            )
+        finally:
+            self._compare_inputs()
+        return ending, environment
+
+    def _started(self, group: int) -> None:
+        training = (group, process_started(group) or 0.0)
+        self.repo.journals.write(self.journal.at(Step.TRAINING, training=training))
+
+    def _environment(self, variables: dict[str, str]) -> Environment:
+        """What the training interpreter is; also points its imports at the private tree."""
+        interpreter = interpreter_of(self.run.command, variables, self.tree)
+        if interpreter is None:
+            raise NotReady("no Python is on the PATH, so the environment cannot be recorded")
+        document = probed(interpreter, variables, self.tree)
+        if document is None:
+            raise NotReady(f"{interpreter} could not say what it is")
+        imports = moved_imports(
+            variables.get("PYTHONPATH", ""),
+            root=self.repo.root,
+            tree=self.tree,
+            editable=json.loads(document)["editable"],
+        )
+        if imports:
+            variables["PYTHONPATH"] = imports
+        facts = Environment.parse(document)
+        recorded = worth_recording(variables, self.config.train.pass_env)
+        return facts.with_(
+            variables=redaction.recorded_variables(recorded), kind=self.config.train.environment
+        )
+
+    # --- after ----------------------------------------------------------------------------------
+
+    def _compare_inputs(self) -> None:
+        changed = self.repo.store.changed(self.run.data, self.tree, self.stamps)
+        if changed:
+            self.repo.store.mend(self.run.data, self.repo.report)
+            raise InputChanged(changed)
+
+    def _refuse_bad_ending(self, ending: Ending) -> None:
+        if ending.timed_out:
+            seconds = self.config.train.timeout
+            raise TrainingFailed(
+                f"training ran out of time ({seconds:g} s)",
+                tail=ending.tail,
+                hint="raise train.timeout in anchored.toml",
+            )
+        if ending.status == 0:
+            return
+        missing = f"the command is {self.run.command!r}" if ending.status == 127 else None
+        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=missing)
+
+    def _metrics_stamp(self) -> tuple[int, int] | None:
+        if self.config.train.metrics is None:
+            return None
+        file = self.tree / self.config.train.metrics
+        if not file.is_file():
+            return None
+        info = file.stat()
+        return info.st_ino, info.st_mtime_ns
+
+    def _metrics(self) -> dict[str, float]:
+        file = self.config.train.metrics
+        if file is None:
+            return {}
+        stamp = self._metrics_stamp()
+        if stamp is None or stamp == self._metrics_before:
+            raise BadOutcome(f"training wrote no {file}", hint="see train.metrics")
+        return parse_metrics((self.tree / file).read_bytes(), file)
+
+    def _set_aside(self) -> tuple[str, ...]:
+        """Moves model and artifacts out of the worktree; returns the artifacts' paths."""
+        outputs = self.repo.journals.outputs(self.journal.key)
+        shutil.rmtree(outputs, ignore_errors=True)
+        artifacts = list(self._artifacts())
+        model = self.config.train.model
+        self._refuse_bad_model(model)
+        for path in artifacts:
+            target = outputs / "artifacts" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.tree / path, target)
+        target = outputs / "model" / model
+        target.parent.mkdir(parents=True, exist_ok=True)
+        place = self.tree / model
+        if any(p.is_symlink() for p in (place, *(place.rglob("*") if place.is_dir() else ()))):
+            _copy_followed(place, target)
+        else:
+            place.rename(target)
+        return tuple(artifacts)
+
+    def _refuse_bad_model(self, model: str) -> None:
+        place = self.tree / model
+        if not place.exists():
+            raise BadOutcome(f"training wrote no {model}", hint="see train.model in anchored.toml")
+        files = [p for p in place.rglob("*") if p.is_file()] if place.is_dir() else [place]
+        if not any(file.stat().st_size for file in files):
+            raise BadOutcome(f"training wrote an empty {model}")
+        home = os.path.realpath(self.tree)
+        for file in files:
+            if not os.path.realpath(file).startswith(home + os.sep):
+                raise BadOutcome(f"{model} is or holds a link that leaves the repository")
+
+    def _artifacts(self) -> Iterable[str]:
+        home = os.path.realpath(self.tree)
+        taken = (*self.config.data.inputs, self.config.train.model)
+        seen: set[str] = set()
+        for pattern in self.config.train.artifacts:
+            for path in sorted(glob.glob(pattern, root_dir=self.tree, recursive=True)):
+                file = self.tree / path
+                own = not any(path == t or path.startswith(f"{t}/") for t in taken)
+                inside = os.path.realpath(file).startswith(home + os.sep)
+                if file.is_file() and own and inside and path not in seen:
+                    seen.add(path)
+                    yield path
+
+
+def end_orphans(journal: Journal) -> None:
+    """Ends a training whose Anchored was killed, if it is that very process that still runs."""
+    if journal.training is None:
+        return
+    group, started = journal.training
+    alive = process_started(group)
+    if alive is not None and abs(alive - started) < 2.0:
+        end_group(group)
+
+
+def _tail_of(log: Path, lines: int = 40) -> tuple[str, ...]:
+    try:
+        return tuple(log.read_text(encoding="utf-8").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ()
+
+
+def _copy_followed(place: Path, target: Path) -> None:
+    """Copies a file or folder with its links followed: DVC versions content, not links."""
+    if place.is_dir():
+        shutil.copytree(place, target, symlinks=False)
+    else:
+        shutil.copyfile(place, target)

@@ -1,0 +1,70 @@
+"""A training repo with everything that the steps of a run act through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from anchored.config import FILE, PYPROJECT, Config, has_table, parse_config
+from anchored.decisions.naming import generated_name
+from anchored.errors import ConfigError, UnknownRun
+from anchored.journal import Journal, Journals
+from anchored.ports import CodeRepo, DataStore, Report, Tracker
+
+ConfigReader = Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRepo:
+    """The user's repository, its configuration, and the ports behind which Git, DVC and the
+    tracker stand. `variables` is the environment that Anchored itself was started with.
+    """
+
+    root: Path
+    config: Config
+    code: CodeRepo
+    store: DataStore
+    tracker: Tracker
+    journals: Journals
+    report: Report
+    variables: Mapping[str, str]
+
+    def config_at(self, commit: str) -> Config:
+        """The configuration as a commit has it: what a run does is decided by its commit."""
+        return config_from(lambda path: self.code.read(commit, path), self.root.name)
+
+    def journal(self, key: str) -> Journal:
+        """The journal of a run that is under way. Raises `UnknownRun`."""
+        journal = self.journals.read(key)
+        if journal is None:
+            raise UnknownRun(f"no run is under way under the key {key}")
+        return journal
+
+
+def config_from(read: ConfigReader, folder: str) -> Config:
+    """The configuration among a repo's files: `anchored.toml`, else `[tool.anchored]`.
+
+    Raises `ConfigError` where there is none, or a broken one.
+    """
+    if (text := read(FILE)) is not None:
+        return parse_config(text, FILE, default_experiment=folder)
+    if (text := read(PYPROJECT)) is not None and has_table(text):
+        return parse_config(text, PYPROJECT, default_experiment=folder)
+    raise ConfigError("there is none", file=FILE, hint="run `anchored init` to have one written")
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def name_or_generated(name: str | None, experiment: str) -> str:
+    """The run's name, or one made of the experiment and the time."""
+    return generated_name(experiment, now()) if name is None else name
+
+
+def moment(text: str) -> datetime:
+    """The moment that a record's `started` or `ended` names."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,65 @@
+"""The only wiring: a path on this machine becomes a training repo with its ports."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from anchored.config import Config
+from anchored.errors import ConfigError
+from anchored.journal import FOLDER, Journals
+from anchored.ports import Report, Silent, Tracker
+from anchored.steps.training_repo import TrainingRepo, config_from
+
+
+def open_repo(repo: str | Path | None = None, report: Report | None = None) -> TrainingRepo:
+    """The training repo around a folder (default: `ANCHORED_REPO`, else the current one).
+
+    Opens no connection and changes nothing. Raises `NotReady` and `ConfigError`.
+    """
+    from anchored.adapters.dvc_store import DvcStore
+    from anchored.adapters.git_repo import GitRepo
+
+    code = GitRepo(root_of(repo))
+    root = code.root
+    config = config_from(lambda path: _read(root / path), root.name)
+    return TrainingRepo(
+        root=root,
+        config=config,
+        code=code,
+        store=DvcStore(root),
+        tracker=_tracker(config, root),
+        journals=Journals(root),
+        report=report or Silent(),
+        variables=dict(os.environ),
+    )
+
+
+def root_of(repo: str | Path | None) -> Path:
+    """The top level of the Git repository that is meant. Raises `NotReady` where there is none."""
+    from anchored.adapters.git_repo import GitRepo
+
+    start = repo or os.environ.get("ANCHORED_REPO") or Path.cwd()
+    return GitRepo.top_level(Path(start).expanduser().resolve())
+
+
+def _tracker(config: Config, root: Path) -> Tracker:
+    if config.tracker.kind == "mlflow":
+        from anchored.adapters.mlflow_tracker import MlflowTracker
+
+        return MlflowTracker(
+            config.tracker.uri,
+            experiment=config.experiment,
+            root=root,
+            lock=root / FOLDER / "tracker.lock",
+        )
+    raise ConfigError(
+        "W&B is not supported yet", file="anchored.toml", key="tracker.kind", hint="use mlflow"
+    )
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
