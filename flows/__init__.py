@@ -1,0 +1,1 @@
+"""The order of steps; file = flow function = Prefect flow name."""

@@ -1,0 +1,58 @@
+"""Flow `experiment`: version the data, train and log, version the model, seal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, runtime
+
+from anchored.steps.close_run import may_be_resumed
+from anchored.steps.seal import Sealed
+from anchored.workspace import open_repo, root_of
+from tasks.open_run import open_run
+from tasks.seal_run import close_run, seal_run
+from tasks.train_and_log import fetch_inputs, train_and_log
+from tasks.version_data import push_data, version_data
+from tasks.version_model import push_model, push_refs, version_model
+
+
+def _name() -> str:
+    """The run's name; without one, the flow run is renamed as soon as the run has one."""
+    return str(runtime.flow_run.parameters.get("run_name") or "experiment")
+
+
+@flow(name="experiment", flow_run_name=_name, persist_result=False, validate_parameters=False)
+def experiment(
+    repo: str | None = None,
+    run_name: str | None = None,
+    params: dict[str, Any] | None = None,
+    snapshot: bool = False,
+    resume: str | None = None,
+) -> Sealed:
+    """One training run, sealed: code, data and model in one commit, named by one tracker run.
+
+    Args:
+        repo: Path of the training repo. Default: `ANCHORED_REPO`, else the current folder.
+        run_name: Name of the run. Default: the experiment's name and the time.
+        params: Parameters on top of `[train.params]`.
+        snapshot: Pin uncommitted changes to this run alone instead of refusing them.
+        resume: Key of a run that was cut off; the other parameters are then its own.
+
+    """
+    root = str(root_of(repo))
+    key = resume or open_run(root, run_name, params or {}, snapshot=snapshot)
+    try:
+        version_data(root, key)
+        push_data(root, key)
+        fetch_inputs(root, key)
+        train_and_log(root, key)
+        version_model(root, key)
+        push_model(root, key)
+        push_refs(root, key)
+        return seal_run(root, key)
+    except BaseException as error:
+        if not may_be_resumed(open_repo(root), key, error):
+            close_run(root, key, error, killed=not isinstance(error, Exception))
+        raise
+    finally:
+        open_repo(root).journals.release(key)

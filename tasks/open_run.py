@@ -1,0 +1,27 @@
+"""Task `open_run`: the tracker knows of the run before anything else is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prefect import task
+
+from anchored.records import ParamValue
+from anchored.steps.open_run import RunRequest
+from anchored.steps.open_run import open_run as open_tracker_run
+from tasks.presenting import current_flow, present_name
+from tasks.reporting import opened
+from tasks.retrying import RETRIED
+
+
+@task(name="open_run", task_run_name="open run", **RETRIED)
+def open_run(
+    repo: str, run_name: str | None, params: Mapping[str, ParamValue], *, snapshot: bool
+) -> str:
+    """Opens the run; returns the key of its journal."""
+    workspace = opened(repo)
+    request = RunRequest(name=run_name, params=params, snapshot=snapshot)
+    journal = open_tracker_run(workspace, request, current_flow())
+    workspace.report.say(f"run {journal.run.name!r} is open, id {journal.run.run_id}")
+    present_name(journal.run)
+    return journal.key

@@ -1,0 +1,89 @@
+"""What Prefect's UI shows of a run: name, tags, labels, a lineage table, a link to the tracker."""
+
+from __future__ import annotations
+
+import re
+
+from prefect import runtime
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+
+from anchored.decisions.naming import flow_tags
+from anchored.records import FlowLink, RunRecord
+
+
+def current_flow() -> FlowLink:
+    """The flow run that is under way; empty outside of one."""
+    url = str(runtime.flow_run.ui_url or "")
+    # A temporary server has no page: Prefect 3.8.8 then gives an address that starts with None.
+    return FlowLink(str(runtime.flow_run.id or ""), url if url.startswith("http") else "")
+
+
+def present_name(run: RunRecord) -> None:
+    """Names the flow run after its run, from the first step on."""
+    _update(run, flow_tags(name=run.name, commit="", data="", model=""))
+
+
+def present_lineage(run: RunRecord) -> None:
+    """Shows commit and hashes as tags, labels and a table, and links to the tracker."""
+    tags = flow_tags(
+        name=run.name,
+        commit=run.git.commit,
+        data=run.data[0].md5 if run.data else "",
+        model=run.model[0].md5 if run.model else "",
+    )
+    _update(run, tags)
+    key = re.sub(r"[^a-z0-9]+", "-", run.experiment.lower()).strip("-") or "experiment"
+    create_table_artifact(
+        key=f"lineage-{key}"[:250],
+        table=lineage_table(run),
+        description=f"Lineage of run **{_as_markdown(run.name)}**",
+    )
+    if run.tracker.url:
+        create_link_artifact(
+            key=f"tracker-{key}"[:250],
+            link=run.tracker.url,
+            link_text=f"{run.name} in {run.tracker.kind}",
+            description="The tracker run with params, metrics and artifacts",
+        )
+
+
+def lineage_table(run: RunRecord) -> list[dict[str, str]]:
+    """The run's facts as rows: what it is, and its value."""
+    rows = [
+        ("run", run.name),
+        ("run id", run.run_id),
+        ("state", str(run.state)),
+        ("commit", run.git.commit),
+        ("source commit", run.git.source_commit),
+        ("branch", run.git.branch),
+        ("run ref", run.git.ref),
+        *((f"data {pointer.path}", pointer.md5) for pointer in run.data),
+        *((f"model {pointer.path}", pointer.md5) for pointer in run.model),
+        *((f"param {name}", str(value)) for name, value in run.params.items()),
+        *((f"metric {name}", f"{value:.6g}") for name, value in run.metrics.items()),
+        ("environment", str(run.environment.get("md5", ""))),
+    ]
+    return [{"what": what, "value": value} for what, value in rows if value]
+
+
+def _update(run: RunRecord, tags: list[str]) -> None:
+    flow_run_id = runtime.flow_run.id
+    if not flow_run_id:
+        return
+    labels = {
+        "anchored.run_id": run.run_id,
+        "anchored.run": run.name,
+        "git_commit": run.git.commit,
+        "git_source_commit": run.git.source_commit,
+        **{f"dvc_data_md5/{pointer.path}": pointer.md5 for pointer in run.data},
+        **{f"dvc_model_md5/{pointer.path}": pointer.md5 for pointer in run.model},
+    }
+    kept = [tag for tag in runtime.flow_run.tags or () if tag not in tags]
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(flow_run_id, name=run.name, tags=[*kept, *tags])
+        client.update_flow_run_labels(flow_run_id, {k: v for k, v in labels.items() if v})
+
+
+def _as_markdown(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>-])", r"\\\1", text)

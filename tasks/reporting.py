@@ -1,0 +1,50 @@
+"""The core's report, told to the log of the Prefect run that is under way."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import runtime
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+from anchored.workspace import open_repo
+
+if TYPE_CHECKING:
+    from anchored.steps.training_repo import TrainingRepo
+
+# Progress is for the terminal that waits, not for the run's log: thousands of lines a minute.
+# Whoever wants it attaches a handler: records carry `step`, or `done` and `total`.
+PROGRESS = logging.getLogger("anchored.progress")
+
+
+class RunLog:
+    """A `Report` that writes to the current task run's or flow run's log."""
+
+    def __init__(self) -> None:
+        try:
+            self._log: logging.LoggerAdapter[logging.Logger] | logging.Logger = get_run_logger()
+        except MissingContextError:
+            self._log = logging.getLogger("anchored")
+
+    def say(self, text: str) -> None:
+        self._log.info(text)
+
+    def warn(self, text: str) -> None:
+        self._log.warning(text)
+
+    def output(self, line: str) -> None:
+        self._log.info(line, extra={"training_output": True})
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        if PROGRESS.isEnabledFor(logging.DEBUG):
+            PROGRESS.debug("%s", what, extra={"done": done, "total": total})
+
+
+def opened(repo: str) -> TrainingRepo:
+    """The training repo, reporting to the run that is under way."""
+    if runtime.task_run.name:
+        PROGRESS.debug("step", extra={"step": runtime.task_run.name})
+    return open_repo(Path(repo), RunLog())

@@ -1,0 +1,48 @@
+"""When a step is tried again: transient failures of a remote or tracker, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+
+from anchored.errors import ServiceFailed
+
+RETRIES = 4
+FIRST_DELAY = 1.6  # seconds; doubled for every retry: 24 s of waiting in all, before jitter
+JITTER = 0.3
+
+
+class Once(TypedDict):
+    """Options of a task that has side effects: its result is no stand-in for doing it."""
+
+    cache_policy: Any
+    persist_result: bool
+
+
+class Retried(Once):
+    """Options of a task that talks to a remote, a Git server or a tracker."""
+
+    retries: int
+    retry_delay_seconds: Any
+    retry_jitter_factor: float
+    retry_condition_fn: Any
+
+
+def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed try may succeed when repeated."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, ServiceFailed) and error.transient
+
+
+ONCE = Once(cache_policy=NO_CACHE, persist_result=False)
+RETRIED = Retried(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=exponential_backoff(backoff_factor=FIRST_DELAY),
+    retry_jitter_factor=JITTER,
+    retry_condition_fn=is_transient,
+)

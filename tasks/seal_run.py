@@ -1,0 +1,31 @@
+"""Tasks `seal_run` and `close_run`: the end of a run, good or bad."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from anchored.ports import Advance
+from anchored.steps.close_run import fail_run
+from anchored.steps.seal import Sealed, seal
+from tasks.presenting import present_lineage
+from tasks.reporting import opened
+from tasks.retrying import RETRIED
+
+
+@task(name="seal_run", task_run_name="seal run", **RETRIED)
+def seal_run(repo: str, key: str) -> Sealed:
+    """Tags the tracker run, reads the tags back, and brings the branch forward."""
+    workspace = opened(repo)
+    sealed = seal(workspace, key)
+    branch = sealed.branch
+    if branch.advance == Advance.LEFT:
+        workspace.report.warn(f"the branch was left where it is: {branch.reason}")
+    present_lineage(sealed.run)
+    workspace.report.say(f"run {sealed.run.name!r} is sealed as {sealed.run.git.commit}")
+    return sealed
+
+
+@task(name="close_run", task_run_name="close failed run", **RETRIED)
+def close_run(repo: str, key: str, error: BaseException, *, killed: bool) -> None:
+    """Records the run as failed, with its log."""
+    fail_run(opened(repo), key, error, killed=killed)
