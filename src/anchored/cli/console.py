@@ -1,0 +1,101 @@
+"""What a person sees while a command works: steps and progress on a terminal, plain lines else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+REFRESH = 0.1  # seconds between two updates of the progress shown
+
+
+def err() -> Console:
+    """The console for everything that is not the result; honours NO_COLOR."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def out() -> Console:
+    """The console for results."""
+    return Console(highlight=False)
+
+
+class StepHandler(logging.Handler):
+    """Turns the log of the flow run into lines for the one who waits."""
+
+    def __init__(self, console: Console, status: Status | None) -> None:
+        super().__init__(logging.DEBUG)
+        self._console, self._status = console, status
+        self._step, self._begun, self._shown = "", time.monotonic(), 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if step := getattr(record, "step", None):
+            self._begin(step)
+        elif hasattr(record, "done"):
+            self._progress(record)
+        elif record.name.startswith("prefect") and record.levelno < logging.WARNING:
+            self._line(record)
+        elif record.levelno >= logging.WARNING and _is_ours(record):
+            self._console.print(f"[yellow]warning:[/] {escape(record.getMessage())}")
+
+    def _begin(self, step: str) -> None:
+        if step != self._step:
+            self._step, self._begun = step, time.monotonic()
+            if self._status is not None:
+                self._status.update(escape(step))
+
+    def _progress(self, record: logging.LogRecord) -> None:
+        now = time.monotonic()
+        if self._status is None or now - self._shown < REFRESH:
+            return
+        self._shown = now
+        done, total = record.done, record.total  # type: ignore[attr-defined]
+        amount = f" {done:,} of {total:,}" if total else ""
+        self._status.update(f"{escape(self._step)}: {escape(record.getMessage())}{amount}")
+
+    def _line(self, record: logging.LogRecord) -> None:
+        if not _is_ours(record):
+            return
+        text = escape(record.getMessage())
+        if getattr(record, "training_output", False):
+            self._console.print(f"[dim]  | {text}[/]")
+        else:
+            self._console.print(f"[cyan]{escape(self._step):>17}[/]  {text}")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a step said it, not Prefect's own engine."""
+    return record.pathname.endswith(("tasks/reporting.py", "flows/experiment.py"))
+
+
+@contextmanager
+def steps_shown() -> Iterator[None]:
+    """Shows the steps of the flows that run meanwhile, in place of Prefect's console log."""
+    from prefect.logging.configuration import setup_logging
+
+    # Configured now, Prefect does not put its own handlers back when the flow starts.
+    setup_logging()
+    console = err()
+    status = console.status("starting") if console.is_terminal else None
+    handler = StepHandler(console, status)
+    root, progress = logging.getLogger(), logging.getLogger("anchored.progress")
+    before = root.handlers[:]
+    root.handlers[:] = [handler]
+    progress.handlers[:] = [handler]
+    progress.propagate = False
+    progress.setLevel(logging.DEBUG)
+    try:
+        if status is not None:
+            status.start()
+        yield
+    finally:
+        if status is not None:
+            status.stop()
+        root.handlers[:] = before
+        progress.handlers[:] = []
+        sys.stderr.flush()

@@ -1,0 +1,31 @@
+"""`anchored list`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from anchored.cli import console, render
+from anchored.steps.find_runs import listed
+from anchored.workspace import open_repo
+
+SHOWN = 30
+
+
+def run(arguments: Namespace) -> int:
+    """Lists runs, newest first: all of them as JSON, a screenful for people."""
+    repo = open_repo(getattr(arguments, "repo", None))
+    if getattr(arguments, "json", False):
+        values = [run.to_json() for run in listed(repo, arguments.limit)]
+        for value in values:
+            del value["environment"]
+        render.print_json(values)
+        return 0
+    limit = arguments.limit or SHOWN
+    runs = list(listed(repo, limit))
+    if not runs:
+        console.err().print("no runs yet; `anchored run NAME` makes the first")
+        return 0
+    render.show(console.out(), render.listing(runs))
+    if len(runs) == limit and not arguments.limit:
+        console.err().print(f"the newest {limit}; -n N lists more", markup=False)
+    return 0

@@ -1,0 +1,151 @@
+"""The `anchored` command: its arguments, and the one place where errors become words and codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from anchored import __version__
+from anchored.errors import AnchoredError, BadParam, TrainingFailed
+
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our form of an error: one line that names the thing, one with the way out."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"error: {message}\nhint: see `{self.prog} --help`\n")
+        raise SystemExit(2)
+
+
+def parser() -> _Parser:
+    """All commands and options. Each command is a module of its own, loaded when it is called."""
+    common = _Parser(add_help=False)
+    options = common.add_argument_group("everywhere")
+    options.add_argument(
+        "--repo",
+        metavar="PATH",
+        default=argparse.SUPPRESS,
+        help="the training repo (default: the Git repository around here, or ANCHORED_REPO)",
+    )
+    options.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on stdout"
+    )
+    options.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="tracebacks with errors"
+    )
+    top = _Parser(
+        prog="anchored",
+        description="Every training run a fact that can be checked again.",
+        parents=[common],
+    )
+    top.add_argument("--version", action="version", version=f"anchored {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, text: str) -> _Parser:
+        return commands.add_parser(name, help=text, description=text, parents=[common])
+
+    init = command("init", "Make a repository ready: DVC, its remote, an anchored.toml.")
+    init.add_argument("--remote", metavar="URL", help="the DVC remote to keep data and models in")
+    init.add_argument(
+        "--untrack",
+        action="store_true",
+        help="take inputs and model out of Git's index, so that DVC can hold them; files stay",
+    )
+    run = command("run", "Train, version and seal one run.")
+    run.add_argument("name", nargs="?", metavar="NAME", help="the run's name")
+    run.add_argument(
+        "-p",
+        dest="params",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter on top of [train.params]; may be repeated",
+    )
+    run.add_argument(
+        "--snapshot",
+        action="store_true",
+        help="pin uncommitted changes to this run alone; the branch is not moved",
+    )
+    resume = command("resume", "Finish runs that were cut off.")
+    resume.add_argument("run", nargs="?", metavar="RUN", help="one run; default: all of them")
+    listing = command("list", "List the experiment's runs, newest first.")
+    listing.add_argument("-n", dest="limit", type=_count, metavar="N", help="at most N runs")
+    show = command("show", "Show one run's whole lineage.")
+    show.add_argument("run", metavar="RUN", help="name, id, 6 or more of its digits, or `latest`")
+    show.add_argument("--latest", action="store_true", help="the newest of several of that name")
+    demo = command("demo", "The sample training repo on real data, and the whole story on it.")
+    demo.add_argument("folder", nargs="?", metavar="DIR", help="where (default: anchored-demo)")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code as in the public interface."""
+    arguments = parser().parse_args(argv)
+    if arguments.command is None:
+        parser().print_help()
+        return 0
+    debug = getattr(arguments, "debug", False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        module = importlib.import_module(f"anchored.cli.{arguments.command}_command")
+        code: int = module.run(arguments)
+        sys.stdout.flush()
+    except AnchoredError as error:
+        return _said(error, debug=debug)
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\nhint: `anchored resume` finishes what was begun\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        sys.stderr.write(
+            f"error: {type(error).__name__}: {error}\n"
+            "hint: this is a bug in Anchored; --debug shows where\n"
+        )
+        return 1
+    return code
+
+
+def params_of(pairs: Sequence[str]) -> dict[str, str]:
+    """The `-p KEY=VALUE`s as a mapping. Raises `BadParam` for one without `=`."""
+    params = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise BadParam(f"-p {pair!r} is not KEY=VALUE")
+        params[name] = value
+    return params
+
+
+def _said(error: AnchoredError, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, TrainingFailed) and error.tail:
+        sys.stderr.write("last lines of training:\n")
+        sys.stderr.writelines(f"  {line}\n" for line in error.tail[-15:])
+    sys.stderr.write(f"error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")
+    return error.exit_code
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

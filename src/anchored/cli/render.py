@@ -1,0 +1,111 @@
+"""Records as tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from anchored.ports import Advance, BranchOutcome
+from anchored.records import RunRecord
+
+COLOURS = {"sealed": "green", "failed": "red", "running": "yellow", "trained": "yellow"}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def lineage(run: RunRecord, *, whole: bool, branch: BranchOutcome | None = None) -> Table:
+    """One run: commit, data, model, metrics, links; with `whole`, all that is known of it."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+
+    def row(what: str, value: object) -> None:
+        if value not in ("", None):
+            table.add_row(what, escape(str(value)))
+
+    colour = COLOURS.get(str(run.state), "white")
+    table.add_row("run", f"[bold]{escape(run.name)}[/]  [{colour}]{run.state}[/]")
+    row("id", run.run_id)
+    row("commit", run.git.commit)
+    if whole:
+        row("source commit", run.git.source_commit)
+        row("branch", run.git.branch)
+        row("run ref", run.git.ref)
+        row("repository", run.git.repo_url)
+    if branch is not None:
+        row("branch", _said_of(run.git.branch, branch))
+    for what, pointers in (("data", run.data), ("model", run.model)):
+        for pointer in pointers:
+            size = f"  {human_size(pointer.size)}" if pointer.size else ""
+            row(what, f"{pointer.md5}  {pointer.path}{size}")
+    for name, value in run.params.items():
+        row("param", f"{name} = {value}")
+    for name, number in run.metrics.items():
+        row("metric", f"{name} = {number:.6g}")
+    if whole:
+        row("command", run.command)
+        environment = run.environment
+        row("environment", environment.get("md5", ""))
+        row("python", environment.get("python", ""))
+        row("platform", environment.get("platform", ""))
+        row("started", run.started)
+        row("ended", run.ended)
+    row("tracker", run.tracker.url or run.tracker.uri)
+    row("flow run", run.prefect.url)
+    return table
+
+
+def listing(runs: Iterable[RunRecord]) -> Table:
+    """Runs, one a line."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in ("name", "id", "state", "started", "commit", "data", "model", "metrics"):
+        table.add_column(header, overflow="fold")
+    for run in runs:
+        colour = COLOURS.get(str(run.state), "white")
+        metrics = "  ".join(f"{k}={v:.4g}" for k, v in list(run.metrics.items())[:3])
+        table.add_row(
+            escape(run.name),
+            run.run_id[:8],
+            f"[{colour}]{run.state}[/]",
+            run.started[:19].replace("T", " "),
+            run.git.commit[:8],
+            run.data[0].md5[:8] if run.data else "",
+            run.model[0].md5[:8] if run.model else "",
+            escape(metrics),
+        )
+    return table
+
+
+def show(console: Console, table: Table) -> None:
+    """Prints a table; without a terminal, as wide as it wants to be."""
+    if not console.is_terminal:
+        console = Console(highlight=False, width=500)
+    console.print(table)
+
+
+def human_size(size: int) -> str:
+    """A size in bytes as people read it."""
+    amount = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def _said_of(name: str, branch: BranchOutcome) -> str:
+    if branch.advance == Advance.FORWARDED:
+        return f"{name} fast-forwarded to {branch.commit[:12]}"
+    if branch.advance == Advance.MERGED:
+        return f"{name} had moved; the run was merged as {branch.commit[:12]}"
+    return f"left where it is: {branch.reason}"

@@ -1,0 +1,50 @@
+"""`anchored resume [RUN]`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from anchored.cli import console, render
+from anchored.cli.prefect_session import prefect_session
+from anchored.errors import AnchoredError
+from anchored.steps.close_run import Unfinished, claim_unfinished, fail_cut_off
+from anchored.steps.training_repo import TrainingRepo
+from anchored.workspace import open_repo
+
+
+def run(arguments: Namespace) -> int:
+    """Takes up every run that was cut off; the worst failure decides the exit code."""
+    repo = open_repo(getattr(arguments, "repo", None))
+    results, code = [], 0
+    for unfinished in claim_unfinished(repo, arguments.run):
+        result, status = _ended(repo, unfinished)
+        results.append(result)
+        code = max(code, status)
+    if getattr(arguments, "json", False):
+        render.print_json(results)
+    elif not results:
+        console.err().print("no run was cut off")
+    return code
+
+
+def _ended(repo: TrainingRepo, unfinished: Unfinished) -> tuple[dict[str, str], int]:
+    """Finishes one run, or closes it as failed; says what became of it."""
+    run, said = unfinished.run, console.err()
+    result = {"run_id": run.run_id, "name": run.name}
+    try:
+        if not unfinished.resumable:
+            fail_cut_off(repo, unfinished.key)
+            said.print(f"{run.name}: training was cut off; closed as failed", markup=False)
+            return {**result, "state": "failed"}, 0
+        with prefect_session():
+            from flows.experiment import experiment
+
+            experiment(repo=str(repo.root), run_name=run.name, resume=unfinished.key)
+        said.print(f"{run.name}: finished, sealed", markup=False)
+        return {**result, "state": "sealed"}, 0
+    except AnchoredError as error:
+        repo.journals.release(unfinished.key)
+        said.print(f"{run.name}: {error.message}", markup=False)
+        if repo.journals.read(unfinished.key) is None:
+            return {**result, "state": "failed"}, 0
+        return {**result, "state": str(run.state)}, error.exit_code

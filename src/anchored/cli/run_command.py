@@ -1,0 +1,32 @@
+"""`anchored run [NAME] [-p KEY=VALUE]… [--snapshot]`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from anchored.cli import console, render
+from anchored.cli.main import params_of
+from anchored.cli.prefect_session import prefect_session
+from anchored.steps.open_run import RunRequest, check_request
+from anchored.workspace import open_repo
+
+
+def run(arguments: Namespace) -> int:
+    """Refuses what is wrong before anything is started, then runs the `experiment` flow."""
+    repo = open_repo(getattr(arguments, "repo", None))
+    params = params_of(arguments.params)
+    check_request(repo, RunRequest(name=arguments.name, params=params, snapshot=arguments.snapshot))
+    with prefect_session():
+        from flows.experiment import experiment
+
+        sealed = experiment(
+            repo=str(repo.root),
+            run_name=arguments.name,
+            params=params,
+            snapshot=arguments.snapshot,
+        )
+    if getattr(arguments, "json", False):
+        render.print_json(sealed.run.to_json())
+    else:
+        render.show(console.out(), render.lineage(sealed.run, whole=False, branch=sealed.branch))
+    return 0
