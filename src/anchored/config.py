@@ -158,6 +158,16 @@ def has_table(text: bytes) -> bool:
         return False
 
 
+def named_paths(text: bytes) -> tuple[str, ...]:
+    """The inputs and the model that a configuration names, even if it is incomplete otherwise."""
+    try:
+        document = tomllib.loads(text.decode("utf-8", errors="replace"))
+        paths = [*document["data"]["inputs"], document["train"]["model"]]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+        return ()
+    return tuple(path for path in paths if isinstance(path, str) and path)
+
+
 def _config_error(error: ValidationError, source: str, file: str, prefix: str) -> ConfigError:
     first = error.errors(include_url=False)[0]
     keys = [str(part) for part in first["loc"] if not isinstance(part, int)]

@@ -81,6 +81,12 @@ class CodeRepo(Protocol):
     def tracked_under(self, path: str) -> tuple[str, ...]:
         """Files in Git's index at or below a path."""
 
+    def untracked_files(self) -> tuple[str, ...]:
+        """Files that Git neither tracks nor ignores."""
+
+    def untrack(self, paths: Sequence[str]) -> None:
+        """Takes files out of Git's index; the files stay."""
+
     def ignored_from(self, path: str) -> tuple[str, str] | None:
         """For an ignored path: its topmost ignored ancestor, and the `.gitignore` that says so.
 
@@ -232,5 +238,5 @@ class Tracker(Protocol):
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
 
-    def end_run(self, run_id: str, ending: Ended, *, name: str) -> None:
+    def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""

@@ -9,6 +9,7 @@ from anchored.config import Config
 from anchored.errors import ConfigError
 from anchored.journal import FOLDER, Journals
 from anchored.ports import Report, Silent, Tracker
+from anchored.steps.init_repo import Initialized, init_repo
 from anchored.steps.training_repo import TrainingRepo, config_from
 
 
@@ -33,6 +34,16 @@ def open_repo(repo: str | Path | None = None, report: Report | None = None) -> T
         report=report or Silent(),
         variables=dict(os.environ),
     )
+
+
+def init(repo: str | Path | None, *, remote: str | None, untrack: bool) -> Initialized:
+    """Makes the Git repository around a folder ready for Anchored, as far as it is not yet."""
+    from anchored.adapters.dvc_store import DvcStore
+    from anchored.adapters.git_repo import GitRepo
+
+    code = GitRepo(root_of(repo))
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return init_repo(code, DvcStore(code.root), remote=remote, untrack=untrack, tracker_uri=uri)
 
 
 def root_of(repo: str | Path | None) -> Path:

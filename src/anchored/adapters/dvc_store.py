@@ -35,6 +35,7 @@ from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.local import localfs
 from fsspec.callbacks import Callback
 
+from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc, stage_automatically
 from anchored.adapters.files import drop, files_under, size_of, stamp_of
 from anchored.adapters.remote_failure import remote_failure
 from anchored.decisions.pointers import LEGACY_HASH, pointer_path
@@ -68,7 +69,7 @@ class DvcStore:
 
     @cached_property
     def _repo(self) -> Repo:
-        if not (self.root / ".dvc").is_dir():
+        if not self.is_set_up():
             raise NotReady("DVC is not set up in this repository", hint="run `anchored init`")
         try:
             repo = Repo(str(self.root))
@@ -79,6 +80,25 @@ class DvcStore:
             for key, seconds in PATIENCE.get(scheme, {}).items():
                 remote.setdefault(key, seconds)
         return repo
+
+    def is_set_up(self) -> bool:
+        """Whether the repository has a `.dvc` folder."""
+        return (self.root / ".dvc").is_dir()
+
+    def set_up(self) -> None:
+        """Sets up DVC, so that it stages the pointers that it writes."""
+        set_up_dvc(self.root)
+        stage_automatically(self.root)
+
+    def remote_url(self) -> str:
+        """The default remote's URL as configured; empty without one."""
+        name = self._repo.config["core"].get("remote")
+        return str(self._repo.config["remote"].get(name, {}).get("url", "")) if name else ""
+
+    def set_remote(self, name: str, url: str) -> None:
+        """Makes a URL the default remote."""
+        set_default_remote(self.root, name, url)
+        self.__dict__.pop("_repo", None)
 
     def check_ready(self) -> None:
         """Raises `NotReady` where DVC or its default remote is not set up."""
@@ -424,12 +444,7 @@ class DvcStore:
         except AnchoredError:
             raise
         except Exception as error:
-            raise remote_failure(error, verb, redact(self._remote_url)) from error
-
-    @property
-    def _remote_url(self) -> str:
-        name = self._repo.config["core"].get("remote")
-        return str(self._repo.config["remote"].get(name, {}).get("url", name))
+            raise remote_failure(error, verb, redact(self.remote_url())) from error
 
 
 class _Progress(Callback):

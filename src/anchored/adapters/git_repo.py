@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
@@ -119,6 +119,15 @@ class GitRepo:
         """Files in Git's index at or below a path."""
         out = self._git("ls-files", "-z", "--", f":(literal,top){path}")
         return tuple(name for name in out.split("\0") if name)
+
+    def untracked_files(self) -> tuple[str, ...]:
+        """Files that Git neither tracks nor ignores."""
+        out = self._git("ls-files", "-z", "--others", "--exclude-standard")
+        return tuple(name for name in out.split("\0") if name)
+
+    def untrack(self, paths: Sequence[str]) -> None:
+        """Takes files out of Git's index; the files stay."""
+        self._git("rm", "--quiet", "--cached", "--", *(f":(literal,top){path}" for path in paths))
 
     def ignored_from(self, path: str) -> tuple[str, str] | None:
         """For an ignored path: its topmost ignored ancestor, and the `.gitignore` that says so."""

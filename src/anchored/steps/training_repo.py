@@ -52,7 +52,9 @@ def config_from(read: ConfigReader, folder: str) -> Config:
         return parse_config(text, FILE, default_experiment=folder)
     if (text := read(PYPROJECT)) is not None and has_table(text):
         return parse_config(text, PYPROJECT, default_experiment=folder)
-    raise ConfigError("there is none", file=FILE, hint="run `anchored init` to have one written")
+    raise ConfigError(
+        "not found in this repository", file=FILE, hint="run `anchored init` to have one written"
+    )
 
 
 def now() -> datetime:

@@ -1,0 +1,40 @@
+"""DVC set up in a repository: by its own command, which knows what belongs to a setup."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from anchored.decisions.redaction import redact
+from anchored.errors import NotReady
+
+
+def set_up_dvc(root: Path) -> None:
+    """Makes `.dvc/` in a Git repository, staged for the next commit."""
+    _dvc(root, "init", "--quiet")
+
+
+def stage_automatically(root: Path) -> None:
+    """Lets DVC stage the pointers that it writes, so that none is forgotten in a commit."""
+    _dvc(root, "config", "--quiet", "core.autostage", "true")
+
+
+def set_default_remote(root: Path, name: str, url: str) -> None:
+    """Names the place where the bytes go. A path is taken from the current folder."""
+    place = url if "://" in url else str(Path(url).expanduser().resolve())
+    _dvc(root, "remote", "add", "--quiet", "--default", name, place)
+
+
+def _dvc(root: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        said = redact(" ".join(done.stderr.split())).removeprefix("ERROR: ")
+        raise NotReady(f"`dvc {arguments[0]}` failed: {said}")
