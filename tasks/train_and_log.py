@@ -23,7 +23,7 @@ def fetch_inputs(repo: str, key: str) -> None:
 def train_and_log(repo: str, key: str) -> RunRecord:
     """Trains once and logs the outcome; a retry logs again, it never trains again."""
     workspace = opened(repo)
-    journal = steps.train(workspace, key)
-    for name, value in journal.run.metrics.items():
-        workspace.report.say(f"{name} = {value:.6g}")
-    return logging_steps.log_run(workspace, key).run
+    steps.train(workspace, key)
+    run = logging_steps.log_run(workspace, key).run
+    workspace.report.say(f"{len(run.params)} params and {len(run.metrics)} metrics logged")
+    return run

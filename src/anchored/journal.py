@@ -158,8 +158,14 @@ class Journals:
 
     def write(self, journal: Journal) -> Journal:
         """Puts a journal on disk and returns it."""
+        if not self.home(journal.key).is_dir():
+            with self.locked():
+                self.home(journal.key).mkdir()
+                return self._put(journal)
+        return self._put(journal)
+
+    def _put(self, journal: Journal) -> Journal:
         home = self.home(journal.key)
-        home.mkdir(parents=True, exist_ok=True)
         new = home / "journal.json.new"
         with new.open("w", encoding="utf-8") as stream:
             json.dump(journal.to_json(), stream, ensure_ascii=False)
@@ -172,7 +178,7 @@ class Journals:
         """The journal of this key; None where there is none."""
         try:
             text = (self.home(key) / "journal.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the folder holds lock files too
             return None
         return Journal.from_json(json.loads(text))
 
@@ -180,19 +186,19 @@ class Journals:
         """Every journal: the runs that have not come to their end."""
         if self.folder.is_dir():
             for home in sorted(self.folder.iterdir()):
-                if (journal := self.read(home.name)) is not None:
+                if home.is_dir() and (journal := self.read(home.name)) is not None:
                     yield journal
 
     def claim(self, key: str) -> Journal | None:
         """Makes this process the owner of a run that no live process owns; None otherwise."""
-        with self._locked():
+        with self.locked():
             journal = self.read(key)
             if journal is None:
                 return None
             me = Owner.this_process()
             if journal.owner is not None and journal.owner != me and journal.owner.is_alive():
                 return None
-            return self.write(replace(journal, owner=me))
+            return self._put(replace(journal, owner=me))
 
     def release(self, key: str) -> None:
         """Gives a run up for another process to take."""
@@ -201,10 +207,22 @@ class Journals:
 
     def close(self, key: str) -> None:
         """Forgets a run that has come to its end."""
+        # The journal first: cut off here, the rest is a leftover and not a run.
+        (self.home(key) / "journal.json").unlink(missing_ok=True)
         shutil.rmtree(self.home(key), ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Takes away folders without a journal: a run was cut off before its first or after its
+        last word.
+        """
+        with self.locked():
+            for home in self.folder.iterdir():
+                if home.is_dir() and not (home / "journal.json").exists():
+                    shutil.rmtree(home, ignore_errors=True)
+
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes of this repository waiting; not to be entered twice."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)

@@ -43,7 +43,8 @@ class Pointer:
         return self.md5.endswith(".dir")
 
     def to_json(self) -> dict[str, Any]:
-        return {"path": self.path, "md5": self.md5, "size": self.size, "nfiles": self.nfiles}
+        value = {"path": self.path, "md5": self.md5, "size": self.size, "nfiles": self.nfiles}
+        return value if self.hash_name == "md5" else {**value, "hash": self.hash_name}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -52,6 +53,7 @@ class Pointer:
             md5=str(value["md5"]),
             size=int(value.get("size") or 0),
             nfiles=int(value.get("nfiles") or 1),
+            hash_name=str(value.get("hash") or "md5"),
         )
 
 
@@ -172,7 +174,10 @@ class RunRecord:
         items = {key: item for key, item in value.items() if key in known}
         items["state"] = State(items.get("state", State.RUNNING))
         for name, kind in (("git", GitFacts), ("tracker", TrackerLink), ("prefect", FlowLink)):
-            items[name] = kind(**items.get(name, {}))
+            own = {f.name for f in fields(kind)}
+            items[name] = kind(**{k: v for k, v in items.get(name, {}).items() if k in own})
+        for name in ("params", "metrics", "environment"):
+            items[name] = dict(items.get(name, {}))
         for name in ("data", "model"):
             items[name] = tuple(Pointer.from_json(item) for item in items.get(name, ()))
         return cls(**items)

@@ -191,11 +191,11 @@ class MlflowTracker:
         if lost:
             raise TrackerFailed(f"MLflow did not keep the tags {', '.join(lost)}")
 
-    def end_run(self, run_id: str, ending: Ended, *, name: str) -> None:
+    def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""
         with self._calling(run_id):
             self._client.update_run(run_id, name=name)
-            self._client.set_terminated(run_id, STATUS[ending])
+            self._client.set_terminated(run_id, STATUS[ending], int(ended.timestamp() * 1000))
 
     # --- many runs ------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -74,8 +74,11 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def steps_shown() -> Iterator[None]:
-    """Shows the steps of the flows that run meanwhile, in place of Prefect's console log."""
+def steps_shown() -> Iterator[Callable[[str], None]]:
+    """Shows the steps of the flows that run meanwhile, in place of Prefect's console log.
+
+    Yields a function that shows one more line among them.
+    """
     from prefect.logging.configuration import setup_logging
 
     # Configured now, Prefect does not put its own handlers back when the flow starts.
@@ -92,10 +95,12 @@ def steps_shown() -> Iterator[None]:
     try:
         if status is not None:
             status.start()
-        yield
+        yield lambda line: console.print(line, style="dim", markup=False)
     finally:
         if status is not None:
             status.stop()
         root.handlers[:] = before
+        # A temporary server says goodbye when the process ends, after the result.
+        logging.getLogger("prefect").setLevel(logging.WARNING)
         progress.handlers[:] = []
         sys.stderr.flush()

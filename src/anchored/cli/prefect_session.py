@@ -26,11 +26,17 @@ def prefect_session() -> Iterator[None]:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
     # Joining the heartbeat's thread costs a second a flow run (Prefect 3.8.8), and nobody watches:
     # the terminal sees when this process dies.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), steps_shown():
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), steps_shown() as say:
+        if not PREFECT_API_URL.value():
+            say("no Prefect server is configured: starting one for this command, which takes ~10 s")
         try:
             yield
         except (AnchoredError, KeyboardInterrupt):

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
 
 MASK = "***"
 
 # user:password@ or token@ of any URL in running text; an e-mail address has no scheme before it.
-_USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]+@")
-# An scp-like address (git@host:path) has a user that is part of the address, not a secret.
+# Passwords come with unescaped `@` and `/`; digits and a slash after the colon are a port.
+# Lengths are bounded: training may print lines that would cost quadratic time.
+_USERINFO = re.compile(
+    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
+    r"(?P<userinfo>[^/\s]{1,512}|[^/\s:@]{0,128}:(?!\d+/)[^\s@]{0,512})@"
+)
 _SECRET_NAME = re.compile(
-    r"(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$|AUTH)",
+    r"TOKEN(?!IZERS)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$"
+    r"|_PASS$|_PWD$|AUTH(?!OR(?!I[ZS]))",
     re.IGNORECASE,
 )
-_SECRET_QUERY = re.compile(r"(?i)([?&][^=&\s]*(?:token|secret|passw|key|sig)[^=&\s]*=)[^&\s'\"]+")
+_SECRET_QUERY = re.compile(
+    r"(?i)([?&#][^=&\s]{0,64}(?:token|secret|passw|pwd|key|sig|credential)[^=&\s]{0,64}=)[^&\s'\"]+"
+)
 
 
 def url_without_credentials(url: str) -> str:
     """The URL with user, password and secret-looking query values taken out.
 
-    The user of an SSH address stays: `ssh://git@host/x` does not work without it.
+    The user of an SSH address stays: `ssh://git@host/x` does not work without it. So does that of
+    an scp-like address (`git@host:path`).
     """
-    if "://" in url and "@" in (netloc := urlsplit(url).netloc):
-        userinfo, host = netloc.rsplit("@", 1)
-        if not (url.split("://", maxsplit=1)[0].endswith("ssh") and ":" not in userinfo):
-            url = url.replace(f"//{netloc}", f"//{host}", 1)
-    return _SECRET_QUERY.sub(rf"\1{MASK}", url)
+    return _SECRET_QUERY.sub(rf"\1{MASK}", _USERINFO.sub(lambda m: _kept(m, ""), url))
 
 
 def is_secret_name(name: str) -> bool:
@@ -56,13 +59,11 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, MASK)
     if "://" in text:
-        text = _USERINFO.sub(_mask_userinfo, text)
+        text = _USERINFO.sub(lambda match: _kept(match, f"{MASK}@"), text)
     return _SECRET_QUERY.sub(rf"\1{MASK}", text) if "=" in text else text
 
 
-def _mask_userinfo(match: re.Match[str]) -> str:
-    scheme = match["scheme"]
-    userinfo = match[0][len(scheme) : -1]
-    if scheme.endswith("ssh://") and ":" not in userinfo:
-        return match[0]
-    return f"{scheme}{MASK}@"
+def _kept(match: re.Match[str], instead: str) -> str:
+    """The scheme, and of an SSH address the user; `instead` of any other user and password."""
+    user = match["userinfo"].partition(":")[0]
+    return match["scheme"] + (f"{user}@" if match["scheme"].endswith("ssh://") else instead)

@@ -7,7 +7,7 @@ tags; what is absent stays empty.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -104,10 +104,6 @@ def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
     """
     facts = parse_tags(tracked.tags)
     details = _parse_details(tracked.tags.get(RECORD, ""))
-    known = [
-        Pointer.from_json(item) for name in ("data", "model") for item in details.get(name, ())
-    ]
-    sizes = {(pointer.path, pointer.md5): pointer for pointer in known}
     ended_badly = tracked.ending in {Ended.FAILED, Ended.KILLED}
     state = facts.state or (State.FAILED if ended_badly else State.RUNNING)
     return RunRecord(
@@ -115,12 +111,12 @@ def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
         name=tracked.name,
         experiment=tracked.experiment,
         state=state,
-        git=replace(facts.git, ref=str(details.get("ref", ""))),
-        data=tuple(sizes.get(pair, Pointer(*pair)) for pair in facts.data),
-        model=tuple(sizes.get(pair, Pointer(*pair)) for pair in facts.model),
-        params=details.get("params") or dict(tracked.params),
-        metrics=dict(tracked.metrics),
-        command=str(details.get("command", "")),
+        git=replace(facts.git, ref=details.git.ref),
+        data=_pointers(facts.data, details.data),
+        model=_pointers(facts.model, details.model),
+        params=details.params or dict(tracked.params),
+        metrics=_in_order(tracked.metrics, tuple(details.metrics)),
+        command=details.command,
         environment={"md5": facts.environment_md5} if facts.environment_md5 else {},
         tracker=TrackerLink(kind=kind, uri=url_without_credentials(uri), url=tracked.url),
         prefect=facts.prefect,
@@ -134,15 +130,43 @@ def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
 def _render_details(run: RunRecord) -> str:
     value = run.to_json()
     kept = {key: value[key] for key in ("data", "model", "params", "command")}
-    return json.dumps(kept | {"ref": run.git.ref}, ensure_ascii=False, separators=(",", ":"))
+    kept |= {"ref": run.git.ref, "metrics": list(run.metrics)}
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
-def _parse_details(text: str) -> dict[str, Any]:
+def _parse_details(text: str) -> RunRecord:
+    """A record of nothing but the details; of nothing at all where they cannot be read."""
+    blank: dict[str, Any] = {"run_id": "", "name": "", "experiment": ""}
     try:
-        value = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        value = json.loads(text or "{}")
+        order = dict.fromkeys(value.get("metrics", ()), 0.0)
+        git = {"ref": str(value.get("ref", ""))}
+        return RunRecord.from_json({**value, **blank, "git": git, "metrics": order})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return RunRecord(**blank)
+
+
+def _pointers(
+    stated: tuple[tuple[str, str], ...], details: tuple[Pointer, ...]
+) -> tuple[Pointer, ...]:
+    """What the hash tags state, in the order of the details and with their sizes.
+
+    An output whose own tag is not there, its path being too long for a key, is taken from the
+    details; where a tag contradicts them, the tag is right.
+    """
+    hashes = dict(stated)
+    found = []
+    for pointer in details:
+        md5 = hashes.pop(pointer.path, pointer.md5)
+        found.append(pointer if md5 == pointer.md5 else Pointer(pointer.path, md5))
+        if md5 == hashes.get(""):  # "the" one, known by its path after all
+            del hashes[""]
+    return (*(Pointer(path, md5) for path, md5 in hashes.items()), *found)
+
+
+def _in_order(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """The metrics as the run recorded them; all of them where it recorded nothing."""
+    return {name: metrics[name] for name in names or sorted(metrics) if name in metrics}
 
 
 def _iso(milliseconds: int | None) -> str:

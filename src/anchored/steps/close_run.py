@@ -20,7 +20,7 @@ from anchored.ports import LoggedFiles
 from anchored.records import Ended, RunRecord, State
 from anchored.steps.log_run import logged_files
 from anchored.steps.train import end_orphans
-from anchored.steps.training_repo import TrainingRepo, now
+from anchored.steps.training_repo import TrainingRepo, moment, now
 
 LONGEST_REASON = 1_000
 
@@ -47,7 +47,7 @@ def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool
             run.run_id, tags.render_tags(run) | {tags.ERROR: reason[:LONGEST_REASON]}
         )
         ending = Ended.KILLED if killed else Ended.FAILED
-        repo.tracker.end_run(run.run_id, ending, name=run.name)
+        repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))
     repo.journals.close(key)
 
 
@@ -86,6 +86,7 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
     Raises `UnknownRun` where a run is named that is not unfinished here.
     """
     found = False
+    repo.journals.sweep()
     for seen in list(repo.journals.all()):
         if wanted is not None and not _is_meant(seen.run, wanted):
             continue

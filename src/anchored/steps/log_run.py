@@ -27,9 +27,9 @@ def log_run(repo: TrainingRepo, key: str) -> Journal:
         repo.report.warn(f"the script logged other values for the parameters {names}; both stand")
     repo.tracker.log_files(run.run_id, logged_files(repo, journal))
     logged = repo.tracker.run(run.run_id).metrics
-    metrics = {k: v for k, v in logged.items() if not k.startswith(MACHINE_METRICS)} | {
-        **run.metrics
-    }
+    by_script = {k: v for k, v in logged.items() if not k.startswith(MACHINE_METRICS)}
+    # Those of the metrics file come first: they are what the run was made for.
+    metrics = dict(run.metrics) | {k: v for k, v in by_script.items() if k not in run.metrics}
     run = run.with_(state=State.TRAINED, metrics=metrics)
     repo.tracker.set_tags(run.run_id, tags.render_tags(run))
     return repo.journals.write(replace(journal, step=Step.LOGGED, run=run))

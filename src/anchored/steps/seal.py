@@ -9,7 +9,7 @@ from anchored.decisions.tags import render_tags
 from anchored.journal import Step
 from anchored.ports import Advance, BranchOutcome, LoggedFiles
 from anchored.records import Ended, RunRecord, State
-from anchored.steps.training_repo import TrainingRepo, now
+from anchored.steps.training_repo import TrainingRepo, moment, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def seal(repo: TrainingRepo, key: str) -> Sealed:
         document = json.dumps(run.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
         repo.tracker.log_files(run.run_id, LoggedFiles(texts={"anchored/run.json": document}))
         repo.tracker.set_tags(run.run_id, render_tags(run))
-        repo.tracker.end_run(run.run_id, Ended.FINISHED, name=run.name)
+        repo.tracker.end_run(run.run_id, Ended.FINISHED, name=run.name, ended=moment(ended))
         journal = repo.journals.write(journal.at(Step.SEALED, state=run.state, ended=ended))
     run = journal.run
     if journal.snapshot:

@@ -49,11 +49,12 @@ def train(repo: TrainingRepo, key: str) -> Journal:
     Raises `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is whole in every case.
     """
     journal = repo.journal(key)
+    tree = repo.journals.tree(key)
     if journal.step >= Step.TRAINED:
+        repo.code.remove_worktree(tree)  # cut off between the journal and this, it is still there
         return journal
     if journal.step == Step.TRAINING:
         raise TrainingFailed("training was cut off", tail=_tail_of(repo.journals.log(key)))
-    tree = repo.journals.tree(key)
     try:
         return _Training(repo, journal).trained()
     finally:

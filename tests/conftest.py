@@ -1,0 +1,58 @@
+"""Isolation for every test, and training repos to work on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.repos import Repo, make_template
+from tests.services.environment import clean_env
+
+pytest_plugins = ["tests.services.fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def isolated(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """An empty home folder and nothing of the developer's configuration; the home is yielded."""
+    home = tmp_path_factory.mktemp("home")
+    kept = {k: v for k, v in os.environ.items() if k.startswith(("PYTEST", "COV", "CI"))}
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    for name, value in (clean_env(home) | kept).items():
+        monkeypatch.setenv(name, value)
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
+        "[init]\n\tdefaultBranch = main\n[protocol \"file\"]\n\tallow = always\n"
+    )
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small training repo with its Git and DVC remotes, made once."""
+    return make_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def new_repo(template: Path, tmp_path: Path) -> Callable[[str], Repo]:
+    """`new_repo(name)` copies the template into a folder of that name."""
+
+    def copied(name: str = "repo") -> Repo:
+        target = tmp_path / name
+        shutil.copytree(template, target, symlinks=True)
+        return Repo(target / "work")
+
+    return copied
+
+
+@pytest.fixture
+def repo(new_repo: Callable[[str], Repo]) -> Repo:
+    """A training repo with one input file, committed, with a Git and a DVC remote."""
+    return new_repo("repo")

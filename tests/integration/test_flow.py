@@ -1,0 +1,98 @@
+"""The `experiment` flow on a real Prefect server: what its UI shows, what its retries do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.proof import assert_sealed
+from tests.repos import Repo, result_of
+from tests.services.prefect_server import PrefectServer
+
+
+@pytest.fixture
+def api(prefect_server: PrefectServer) -> Callable[..., Any]:
+    """`api(path, **filter)` posts to Prefect's own API and returns the answer."""
+
+    def post(path: str, **body: Any) -> Any:
+        answer = httpx.post(f"{prefect_server.api_url}/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    return post
+
+
+def of_flow_run(flow_run_id: str) -> dict[str, Any]:
+    return {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+
+
+def test_the_flow_run_carries_commit_and_hashes(
+    repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
+) -> None:
+    name = "a name with 'quotes', {braces}, /slashes/ and é"
+    done = repo.anchored("run", name, "-p", "power=2", "--json", **prefect_server.env)
+    document = result_of(done)
+    run = repo.runs()[0]
+    assert_sealed(repo, run)
+    assert document == run.with_(environment=document["environment"]).to_json()
+
+    flow_run_id = document["prefect"]["flow_run_id"]
+    (flow_run,) = api("flow_runs/filter", **of_flow_run(flow_run_id))
+    assert flow_run["name"] == name
+    assert flow_run["state_type"] == "COMPLETED"
+    assert set(flow_run["tags"]) == {
+        f"run:{name}",
+        f"commit:{run.git.commit[:12]}",
+        f"data:{run.data[0].md5[:12]}",
+        f"model:{run.model[0].md5[:12]}",
+    }
+    labels = flow_run["labels"]
+    assert labels["git_commit"] == run.git.commit
+    assert labels[f"dvc_model_md5/{run.model[0].path}"] == run.model[0].md5
+
+    steps = api("task_runs/filter", **of_flow_run(flow_run_id))
+    assert {step["name"] for step in steps} >= {
+        "open run", "version data", "dvc push data", "dvc fetch inputs", "train and log",
+        "version model", "dvc push model", "git push run ref", "seal run",
+    }  # fmt: skip
+    (table,) = api("artifacts/filter", **of_flow_run(flow_run_id))
+    assert table["type"] == "table"
+    assert run.git.commit in table["data"]
+    assert run.model[0].md5 in table["data"]
+    logs = api("logs/filter", logs={"flow_run_id": {"any_": [flow_run_id]}})
+    assert any(f"total is {run.metrics['total']:.0f}" in entry["message"] for entry in logs)
+
+
+def test_progress_goes_to_stderr_and_the_result_to_stdout(
+    repo: Repo, prefect_server: PrefectServer
+) -> None:
+    done = repo.anchored("run", "one", **prefect_server.env)
+    assert done.returncode == 0, done.stderr
+    assert "version data" in done.stderr
+    assert "total is 4950" in done.stderr
+    assert "total is" not in done.stdout
+    assert repo.runs()[0].git.commit in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "Prefect" not in done.stderr
+
+
+def test_wrong_use_starts_no_flow(
+    repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
+) -> None:
+    before = api("flow_runs/count")
+    done = repo.anchored("run", "one", "-p", "speed=3", **prefect_server.env)
+    assert done.returncode == 2
+    assert "unknown parameter 'speed'" in done.stderr
+    assert done.stderr.count("\n") == 2
+    assert api("flow_runs/count") == before
+
+
+def test_without_an_answer_from_prefect_nothing_is_begun(repo: Repo) -> None:
+    done = repo.anchored("run", "one", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 3, done.stderr
+    assert "the Prefect server" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert repo.runs() == []

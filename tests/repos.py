@@ -1,0 +1,231 @@
+"""Training repos for tests, and the ways to run Anchored on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anchored.ports import Silent
+from anchored.records import FlowLink, RunRecord
+from anchored.steps import log_run, open_run, seal, train, version_data, version_model
+from anchored.steps.close_run import fail_run, may_be_resumed
+from anchored.workspace import open_repo
+from tests.services.environment import clean_env
+
+CONFIG = """\
+experiment = "sums"
+
+[data]
+inputs = ["data/numbers.csv"]
+
+[train]
+command = "python train.py"
+model = "models/model.bin"
+metrics = "metrics.json"
+artifacts = ["report-*.txt"]
+
+[train.params]
+power = 1
+"""
+
+# Stdlib only: a training that imports nothing starts in 20 ms.
+SCRIPT = """\
+import json, os, pathlib
+
+params = json.load(open(os.environ["ANCHORED_PARAMS"]))
+total = sum(int(line) ** params["power"] for line in open("data/numbers.csv"))
+pathlib.Path("models").mkdir(exist_ok=True)
+pathlib.Path("models/model.bin").write_text(f"{total}\\n")
+pathlib.Path("report-1.txt").write_text("report\\n")
+json.dump({"total": total}, open("metrics.json", "w"))
+print("total is", total)
+"""
+
+
+class Repo:
+    """A training repo at `root`; beside it lie its bare Git remote and its DVC remote."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.origin = root.parent / "origin.git"
+        self.store = root.parent / "store"
+
+    def git(self, *args: str, cwd: Path | None = None) -> str:
+        """Output of plain git, stripped."""
+        done = subprocess.run(
+            ["git", *args], cwd=cwd or self.root, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def dvc(self, *args: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *args],
+            cwd=self.root, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            file.write_text(textwrap.dedent(content), encoding="utf-8")
+        return file
+
+    def commit(self, message: str = "Change") -> str:
+        """Commits all that Git does not ignore, but for untracked inputs of the configuration."""
+        self.git("add", "--all", "--", ":/", ":(exclude)data")
+        self.git("commit", "--quiet", "--no-verify", "--message", message)
+        return self.head
+
+    def configure(self, old: str, new: str) -> None:
+        """Replaces a part of anchored.toml and commits."""
+        text = (self.root / "anchored.toml").read_text()
+        assert old in text
+        self.write("anchored.toml", text.replace(old, new))
+        self.commit("Configure")
+
+    def script(self, text: str) -> None:
+        """Replaces train.py and commits."""
+        self.write("train.py", text)
+        self.commit("Change training")
+
+    @property
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    def anchored(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """The command as a user runs it; never raises for its exit code."""
+        return subprocess.run(
+            [sys.executable, "-m", "anchored", *args],
+            cwd=self.root, env={**os.environ, **env}, capture_output=True, text=True,
+            timeout=240, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def open(self, report: Any = None) -> Any:
+        return open_repo(self.root, report or Silent())
+
+    def run(self, name: str = "one", report: Any = None, **request: Any) -> RunRecord:
+        """All steps of the flow in its order, in this process and without Prefect."""
+        return self.sealed(name, report, **request).run
+
+    def sealed(self, name: str = "one", report: Any = None, **request: Any) -> seal.Sealed:
+        """As `run`, with what became of the branch."""
+        workspace = self.open(report)
+        asked = open_run.RunRequest(name=name, **request)
+        key = open_run.open_run(workspace, asked, FlowLink()).key
+        return self.finish(key, report)
+
+    def finish(self, key: str, report: Any = None) -> seal.Sealed:
+        """The steps after the opening, as flows/experiment.py orders them."""
+        workspace = self.open(report)
+        try:
+            version_data.version_data(workspace, key)
+            version_data.push_data(workspace, key)
+            train.fetch_inputs(workspace, key)
+            train.train(workspace, key)
+            log_run.log_run(workspace, key)
+            version_model.version_model(workspace, key)
+            version_model.push_model(workspace, key)
+            version_model.commit_snapshot(workspace, key)
+            version_model.publish_run(workspace, key)
+            return seal.seal(workspace, key)
+        except BaseException as error:
+            if not may_be_resumed(workspace, key, error):
+                fail_run(workspace, key, error)
+            raise
+        finally:
+            workspace.journals.release(key)
+
+    def runs(self) -> list[RunRecord]:
+        """The tracker's runs, newest first."""
+        from anchored.steps.find_runs import listed
+
+        return list(listed(self.open()))
+
+    def artifact(self, run_id: str, path: str) -> bytes | None:
+        content: bytes | None = self.open().tracker.artifact(run_id, path)
+        return content
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        return dict(self.open().tracker.run(run_id).tags)
+
+    def state(self) -> TreeState:
+        """All of the user's that a run must leave alone."""
+        return TreeState(
+            head=self.head,
+            branch=self.git("rev-parse", "--abbrev-ref", "HEAD"),
+            status=self.git("status", "--porcelain", "--ignored"),
+            index=self.git("ls-files", "--stage"),
+            stash=self.git("stash", "list"),
+            worktrees=self.git("worktree", "list"),
+        )
+
+
+@dataclass(frozen=True)
+class TreeState:
+    """HEAD, index, working tree and stash, as Git tells of them."""
+
+    head: str
+    branch: str
+    status: str
+    index: str
+    stash: str
+    worktrees: str
+
+
+def make_template(folder: Path) -> Path:
+    """A training repo `work`, its Git remote `origin.git` and its DVC remote `store`.
+
+    The MLflow database is migrated already: that takes seconds, and no test is about it.
+    """
+    work = folder / "work"
+    env = {**os.environ, **clean_env(folder)}
+    identity = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+                "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org"}  # fmt: skip
+
+    def call(*args: str) -> None:
+        subprocess.run(args, cwd=work, env=env | identity, check=True, capture_output=True)
+
+    work.mkdir()
+    call("git", "init", "--quiet", "--initial-branch=main")
+    call("git", "init", "--quiet", "--bare", "--initial-branch=main", "../origin.git")
+    call("git", "remote", "add", "origin", "../origin.git")
+    call(sys.executable, "-m", "dvc", "init", "--quiet")
+    call(sys.executable, "-m", "dvc", "remote", "add", "--quiet", "-d", "store", "../store")
+    (work / "data").mkdir()
+    (work / "data/numbers.csv").write_text("".join(f"{n}\n" for n in range(100)))
+    (work / "anchored.toml").write_text(CONFIG)
+    (work / "train.py").write_text(SCRIPT)
+    (work / ".gitignore").write_text("mlflow.db\nmlruns/\nmetrics.json\nreport-*.txt\n")
+    call("git", "add", ".gitignore", "anchored.toml", "train.py", ".dvc", ".dvcignore")
+    call("git", "commit", "--quiet", "--message", "Begin")
+    call("git", "push", "--quiet", "--set-upstream", "origin", "main")
+    migrate = "import sys; from mlflow.tracking import MlflowClient; MlflowClient(sys.argv[1]).search_experiments()"
+    call(sys.executable, "-c", migrate, "sqlite:///mlflow.db")
+    return folder
+
+
+def pointers_at(repo: Repo, commit: str) -> dict[str, dict[str, Any]]:
+    """Every `.dvc` file of a commit, by its path, read with git and PyYAML alone."""
+    names = repo.git("ls-tree", "-r", "--name-only", "-z", commit).split("\0")
+    return {
+        name: yaml.safe_load(repo.git("show", f"{commit}:{name}"))
+        for name in names
+        if name.endswith(".dvc")
+    }
+
+
+def result_of(done: subprocess.CompletedProcess[str]) -> Any:
+    """The JSON that a command with `--json` printed."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
