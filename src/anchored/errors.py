@@ -10,6 +10,7 @@
     │   └── UnknownRun, AmbiguousRun        a name is never guessed
     ├── RunFailed                     1     training did not give a model that can be trusted
     │   ├── TrainingFailed                  exit status, signal or time-out, with the log's tail
+    │   │   └── EnvironmentFailed           the commit's own environment could not be built
     │   ├── BadOutcome                      no model, an empty one, metrics that are not numbers
     │   └── InputChanged                    training wrote to its own inputs
     └── ServiceFailed                 3     a remote, tracker or server; may be `transient`
@@ -22,7 +23,7 @@ Errors carry fields; words, colours and exit codes are made of them in one place
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,19 @@ class AnchoredError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes with all their fields, whatever made them."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(
+    kind: type[AnchoredError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> AnchoredError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class WrongUse(AnchoredError):
@@ -126,6 +140,10 @@ class TrainingFailed(RunFailed):
     def __init__(self, message: str, *, tail: Sequence[str] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.tail = tuple(tail)
+
+
+class EnvironmentFailed(TrainingFailed):
+    """The environment that the commit locks could not be built; `tail` is the builder's output."""
 
 
 class BadOutcome(RunFailed):

@@ -87,10 +87,13 @@ class CodeRepo(Protocol):
     def untrack(self, paths: Sequence[str]) -> None:
         """Takes files out of Git's index; the files stay."""
 
-    def ignored_from(self, path: str) -> tuple[str, str] | None:
+    def ignored_from(
+        self, path: str, rules: Mapping[str, bytes] | None = None
+    ) -> tuple[str, str] | None:
         """For an ignored path: its topmost ignored ancestor, and the `.gitignore` that says so.
 
-        The `.gitignore` is empty where the rule stands outside the repo's own files.
+        The `.gitignore` is empty where the rule stands outside the repo's own files. With `rules`,
+        the repo's own files are these `.gitignore`s and not those of the working tree.
         """
 
     def read(self, commit: str, path: str) -> bytes | None:
@@ -187,6 +190,13 @@ class DataStore(Protocol):
 
     def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""
+
+
+class Environments(Protocol):
+    """Training environments that are built from what a commit locks."""
+
+    def built(self, tree: Path, report: Report) -> Path:
+        """The root of the environment for the commit checked out in a tree, with `bin/` in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Protocol, cast
 
 from anchored.config import Config
 from anchored.errors import ConfigError
@@ -13,23 +14,41 @@ from anchored.steps.init_repo import Initialized, init_repo
 from anchored.steps.training_repo import TrainingRepo, config_from
 
 
-def open_repo(repo: str | Path | None = None, report: Report | None = None) -> TrainingRepo:
+class LoadableTracker(Tracker, Protocol):
+    """A tracker that can load its libraries before it is first used."""
+
+    def load(self) -> None: ...
+
+
+def open_repo(
+    repo: str | Path | None = None, report: Report | None = None, *, aside: bool = False
+) -> TrainingRepo:
     """The training repo around a folder (default: `ANCHORED_REPO`, else the current one).
 
-    Opens no connection and changes nothing. Raises `NotReady` and `ConfigError`.
+    Opens no connection and changes nothing. With `aside` the tracker loads in a process of its
+    own from now on, for every later opening of this repo too. Raises `NotReady`, `ConfigError`.
     """
-    from anchored.adapters.dvc_store import DvcStore
     from anchored.adapters.git_repo import GitRepo
 
     code = GitRepo(root_of(repo))
     root = code.root
     config = config_from(lambda path: _read(root / path), root.name)
+    tracker = _tracker(config, root)
+    key = (tracker.kind, tracker.uri, config.experiment, root)
+    if aside and key not in _ASIDE:
+        from anchored.adapters.tracker_process import TrackerProcess
+
+        _ASIDE[key] = cast("Tracker", TrackerProcess(tracker))
+    from anchored.adapters.dvc_store import DvcStore
+    from anchored.adapters.uv_environments import UvEnvironments
+
     return TrainingRepo(
         root=root,
         config=config,
         code=code,
         store=DvcStore(root),
-        tracker=_tracker(config, root),
+        tracker=_ASIDE.get(key, tracker),
+        environments=UvEnvironments(os.environ),
         journals=Journals(root),
         report=report or Silent(),
         variables=dict(os.environ),
@@ -54,7 +73,11 @@ def root_of(repo: str | Path | None) -> Path:
     return GitRepo.top_level(Path(start).expanduser().resolve())
 
 
-def _tracker(config: Config, root: Path) -> Tracker:
+# Trackers that run in a process of their own, which belongs to this one.
+_ASIDE: dict[tuple[str, str, str, Path], Tracker] = {}
+
+
+def _tracker(config: Config, root: Path) -> LoadableTracker:
     if config.tracker.kind == "mlflow":
         from anchored.adapters.mlflow_tracker import MlflowTracker
 

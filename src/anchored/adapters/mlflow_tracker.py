@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
 import os
+import posixpath
 import re
 import shutil
 import tempfile
@@ -33,6 +35,7 @@ TRANSIENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDE
 STATUS = {Ended.FINISHED: "FINISHED", Ended.FAILED: "FAILED", Ended.KILLED: "KILLED"}
 ENDINGS = {status: ending for ending, status in STATUS.items()}
 _UNSAFE = re.compile(r"[^/\w.\- ]")
+_PATH = re.compile(r"[/.]")
 
 
 class MlflowTracker:
@@ -47,6 +50,13 @@ class MlflowTracker:
     def __init__(self, uri: str, *, experiment: str, root: Path, lock: Path) -> None:
         self.uri = _resolved(uri, root)
         self._experiment, self._root, self._lock = experiment, root, lock
+
+    def load(self) -> None:
+        """Imports what the first call would; opens and creates nothing."""
+        import mlflow.tracking
+
+        if not self.uri.startswith("http"):
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
     @cached_property
     def _client(self) -> Any:
@@ -135,12 +145,15 @@ class MlflowTracker:
             logged = run.data.params
             wanted = {_safe_key(key): str(value) for key, value in params.items()}
             differing = [k for k, v in wanted.items() if k in logged and logged[k] != v]
-            new = [Param(k, v) for k, v in wanted.items() if k not in logged]
+            new = [
+                Param(k, v) for k, v in wanted.items() if k not in logged and len(k) <= LONGEST_KEY
+            ]
             now = int(run.info.start_time or 0)
             points = [
                 Metric(_safe_key(key), value, now, 0)
                 for key, value in metrics.items()
                 if run.data.metrics.get(_safe_key(key)) != value
+                and len(_safe_key(key)) <= LONGEST_KEY
             ]
             for start in range(0, len(new), BATCH):
                 self._client.log_batch(run_id, params=new[start : start + BATCH])
@@ -243,8 +256,12 @@ class MlflowTracker:
             name=info.run_name or "",
             experiment=self._experiment,
             tags={_original_key(key): value for key, value in run.data.tags.items()},
-            params=dict(run.data.params),
-            metrics=dict(run.data.metrics),
+            params={_original_key(key): value for key, value in run.data.params.items()},
+            metrics={
+                _original_key(key): value
+                for key, value in run.data.metrics.items()
+                if math.isfinite(value)
+            },
             url=url,
             started=info.start_time,
             ended=info.end_time,
@@ -285,6 +302,8 @@ def _failure(error: Exception, uri: str, run_id: str) -> Exception:
     code = getattr(error, "error_code", "")
     if code == "RESOURCE_DOES_NOT_EXIST" and run_id:
         return UnknownRun(f"MLflow at {uri} has no run {run_id}")
+    if "Current state is deleted" in str(error) and run_id:
+        return UnknownRun(f"MLflow at {uri} has deleted the run {run_id}")
     said = redact(" ".join(str(error).split()))[:500]
     transient = not code or code in TRANSIENT
     return TrackerFailed(
@@ -301,17 +320,30 @@ def _is_absent(error: Exception) -> bool:
 
 
 def _safe_key(key: str) -> str:
-    """A key in the characters that MLflow takes; `:28` stands for `(`, as `%28` does in a URL."""
-    return _UNSAFE.sub(lambda m: "".join(f":{b:02x}" for b in m[0].encode()), key)
+    """A key in the characters that MLflow takes; `:28` stands for `(`, as `%28` does in a URL.
+
+    MLflow refuses keys that are no plain path (`a//b`, `../a`): their `/` and `.` are so written.
+    """
+    safe = _UNSAFE.sub(_coded, key)
+    plain = safe == posixpath.normpath(safe) and not safe.startswith(("/", ".."))
+    return safe if plain and safe != "." else _PATH.sub(_coded, safe)
+
+
+def _coded(match: re.Match[str]) -> str:
+    return "".join(f":{byte:02x}" for byte in match[0].encode())
 
 
 def _original_key(key: str) -> str:
-    """The inverse of `_safe_key`."""
-    return re.sub(
-        r"(?::[0-9a-f]{2})+",
-        lambda m: bytes.fromhex(m[0].replace(":", "")).decode(errors="replace"),
-        key,
-    )
+    """The inverse of `_safe_key`; a key that a script has logged with `:` in it stays as it is."""
+    try:
+        original = re.sub(
+            r"(?::[0-9a-f]{2})+",
+            lambda m: bytes.fromhex(m[0].replace(":", "")).decode(),
+            key,
+        )
+    except UnicodeDecodeError:
+        return key
+    return original if original.isprintable() and _safe_key(original) == key else key
 
 
 def _safe_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from anchored.workspace import open_repo
 
 def run(arguments: Namespace) -> int:
     """Refuses what is wrong before anything is started, then runs the `experiment` flow."""
-    repo = open_repo(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None), aside=True)
     params = params_of(arguments.params)
     check_request(repo, RunRequest(name=arguments.name, params=params, snapshot=arguments.snapshot))
     with prefect_session():

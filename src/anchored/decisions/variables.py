@@ -68,6 +68,14 @@ def _inside(path: str, root: Path) -> Path | None:
     return place.relative_to(root) if place.is_relative_to(root) else None
 
 
+def activated(variables: Mapping[str, str], environment: Path) -> dict[str, str]:
+    """The variables as after `source ENVIRONMENT/bin/activate`, with nothing of another one."""
+    path = os.pathsep.join([str(environment / "bin"), variables.get("PATH", os.defpath)])
+    others = {"PYTHONHOME", "PYTHONPATH"}
+    kept = {name: value for name, value in variables.items() if name not in others}
+    return {**kept, "VIRTUAL_ENV": str(environment), "PATH": path}
+
+
 def worth_recording(variables: Mapping[str, str], pass_env: Iterable[str]) -> dict[str, str]:
     """Those of them that can change a result: numeric settings, and what was passed on."""
     names = NUMERIC | set(pass_env)

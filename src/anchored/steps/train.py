@@ -17,16 +17,17 @@ from anchored.config import Config
 from anchored.decisions import redaction
 from anchored.decisions.outcome import parse_metrics
 from anchored.decisions.variables import (
+    activated,
     moved_imports,
     training_variables,
     worth_recording,
 )
 from anchored.errors import BadOutcome, InputChanged, NotReady, TrainingFailed
-from anchored.journal import Journal, Step, process_started
+from anchored.journal import Journal, Step
 from anchored.ports import Stamp
 from anchored.process import (
     Ending,
-    end_group,
+    end_session,
     interpreter_of,
     probed,
     run_command,
@@ -114,6 +115,9 @@ class _Training:
         train, repo = self.config.train, self.repo
         variables = training_variables(repo.variables, train.pass_env, own)
         repo.code.add_worktree(self.tree, self.run.git.source_commit)
+        if train.environment == "uv":
+            home = repo.environments.built(self.tree, repo.report)
+            variables = activated(variables, home)
         self.stamps = repo.store.checkout(self.run.data, self.tree, repo.report)
         for place in filter(None, (train.model, train.metrics)):
             (self.tree / place).parent.mkdir(parents=True, exist_ok=True)
@@ -140,9 +144,8 @@ class _Training:
             self._compare_inputs()
         return ending, environment
 
-    def _started(self, group: int) -> None:
-        training = (group, process_started(group) or 0.0)
-        self.repo.journals.write(self.journal.at(Step.TRAINING, training=training))
+    def _started(self, session: int) -> None:
+        self.repo.journals.write(self.journal.at(Step.TRAINING, training=session))
 
     def _environment(self, variables: dict[str, str]) -> Environment:
         """What the training interpreter is; also points its imports at the private tree."""
@@ -152,8 +155,10 @@ class _Training:
         document = probed(interpreter, variables, self.tree)
         if document is None:
             raise NotReady(f"{interpreter} could not say what it is")
+        # By real paths: a link to the repo would lead imports past the private tree.
+        entries = variables.get("PYTHONPATH", "").split(os.pathsep)
         imports = moved_imports(
-            variables.get("PYTHONPATH", ""),
+            os.pathsep.join(os.path.realpath(e) if os.path.isabs(e) else e for e in entries),
             root=self.repo.root,
             tree=self.tree,
             editable=json.loads(document)["editable"],
@@ -252,13 +257,9 @@ class _Training:
 
 
 def end_orphans(journal: Journal) -> None:
-    """Ends a training whose Anchored was killed, if it is that very process that still runs."""
-    if journal.training is None:
-        return
-    group, started = journal.training
-    alive = process_started(group)
-    if alive is not None and abs(alive - started) < 2.0:
-        end_group(group)
+    """Ends what still runs of a training whose Anchored was killed."""
+    if journal.training is not None:
+        end_session(journal.training, mark=("ANCHORED_RUN_ID", journal.run.run_id))
 
 
 def _tail_of(log: Path, lines: int = 40) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from anchored.config import FILE, PYPROJECT, Config, has_table, parse_config
 from anchored.decisions.naming import generated_name
 from anchored.errors import ConfigError, UnknownRun
 from anchored.journal import Journal, Journals
-from anchored.ports import CodeRepo, DataStore, Report, Tracker
+from anchored.ports import CodeRepo, DataStore, Environments, Report, Tracker
 
 ConfigReader = Callable[[str], bytes | None]
 
@@ -27,6 +27,7 @@ class TrainingRepo:
     code: CodeRepo
     store: DataStore
     tracker: Tracker
+    environments: Environments
     journals: Journals
     report: Report
     variables: Mapping[str, str]
