@@ -13,6 +13,8 @@ DEMO ?= demo
 TESTS ?= tests
 export PYTHONUTF8 := 1
 export UV_LINK_MODE := copy
+# The certificates that this machine trusts, as pip and git do.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: demo test check lock bench services clean
 
