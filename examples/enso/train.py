@@ -178,7 +178,7 @@ def log_steps(scores: list[float]) -> None:
 
     `start_run` joins the run that MLFLOW_RUN_ID names, if there is one.
     """
-    import mlflow  # noqa: PLC0415 -- takes a second, and without tracking nobody needs it
+    import mlflow  # takes a second, and without tracking nobody needs it
 
     with mlflow.start_run():
         for step, (alpha, score) in enumerate(zip(ALPHAS, scores, strict=True)):
