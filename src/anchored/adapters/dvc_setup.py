@@ -11,12 +11,11 @@ from anchored.errors import NotReady
 
 
 def set_up_dvc(root: Path) -> None:
-    """Makes `.dvc/` in a Git repository, staged for the next commit."""
+    """Makes `.dvc/` in a Git repository, staged for the next commit.
+
+    DVC will stage the pointers that it writes, so that none is forgotten in a commit.
+    """
     _dvc(root, "init", "--quiet")
-
-
-def stage_automatically(root: Path) -> None:
-    """Lets DVC stage the pointers that it writes, so that none is forgotten in a commit."""
     _dvc(root, "config", "--quiet", "core.autostage", "true")
 
 

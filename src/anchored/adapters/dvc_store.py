@@ -11,7 +11,6 @@ import errno
 import logging
 import os
 import posixpath
-import stat
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,39 +20,35 @@ from pathlib import Path
 from typing import Any
 
 from dvc.config import ConfigError as DvcConfigError
-from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.utils.serialize import parse_yaml_for_update
 from dvc.utils.serialize._yaml import dumps_yaml
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.checkout import checkout
-from dvc_data.hashfile.hash import hash_file
+from dvc_data.hashfile.hash import file_md5, hash_file
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.local import localfs
-from fsspec.callbacks import Callback
 
-from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc, stage_automatically
-from anchored.adapters.files import drop, files_under, size_of, stamp_of
+from anchored.adapters.content import checked_content, refuse_leaving_link
+from anchored.adapters.dvc_ignores import RulesElsewhere
+from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc
+from anchored.adapters.files import drop, files_under, inode_of, link_over, size_of, stamp_of
+from anchored.adapters.progress import Bytes, Objects, is_large
 from anchored.adapters.remote_failure import remote_failure
-from anchored.decisions.pointers import LEGACY_HASH, pointer_path
+from anchored.adapters.remote_objects import sizes_there
+from anchored.adapters.remote_patience import limit_client, limit_options
+from anchored.decisions.objects import md5_of, named
+from anchored.decisions.pointers import LEGACY_HASH, owned_elsewhere, pointer_path
 from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
 from anchored.ports import PushOutcome, Report, Stamp
 from anchored.records import Pointer
 
-# From this number of objects on, one listing of the remote is asked instead of each object.
-LISTED_FROM = 2_000
 LINKS = ["reflink", "hardlink", "symlink", "copy"]
-# A remote that does not answer must not hang a run: bounds where the user has set none, in seconds.
-PATIENCE: dict[str, dict[str, int]] = {
-    "s3": {"connect_timeout": 10, "read_timeout": 30},
-    "ssh": {"timeout": 30},
-    "http": {"connect_timeout": 10, "read_timeout": 30},
-    "https": {"connect_timeout": 10, "read_timeout": 30},
-}
 
 
 class DvcStore:
@@ -73,12 +68,9 @@ class DvcStore:
             raise NotReady("DVC is not set up in this repository", hint="run `anchored init`")
         try:
             repo = Repo(str(self.root))
-        except (NotDvcRepoError, DvcException) as error:
+        except DvcException as error:
             raise NotReady(f"DVC cannot open this repository: {redact(str(error))}") from error
-        for remote in repo.config["remote"].values():
-            scheme = str(remote.get("url", "")).split("://", 1)[0]
-            for key, seconds in PATIENCE.get(scheme, {}).items():
-                remote.setdefault(key, seconds)
+        limit_options(repo.config["remote"])
         return repo
 
     def is_set_up(self) -> bool:
@@ -86,9 +78,8 @@ class DvcStore:
         return (self.root / ".dvc").is_dir()
 
     def set_up(self) -> None:
-        """Sets up DVC, so that it stages the pointers that it writes."""
+        """Sets up DVC, staging included."""
         set_up_dvc(self.root)
-        stage_automatically(self.root)
 
     def remote_url(self) -> str:
         """The default remote's URL as configured; empty without one."""
@@ -109,7 +100,10 @@ class DvcStore:
                 hint="run `anchored init --remote URL`, or `dvc remote add -d NAME URL`",
             )
         if name not in self._repo.config["remote"]:
-            raise NotReady(f"the default DVC remote {name!r} is not configured")
+            raise NotReady(
+                f"the default DVC remote {name!r} is not configured",
+                hint=f"run `dvc remote add {name} URL`",
+            )
         remote = self._repo.config["remote"][name]
         if remote.get("worktree") or remote.get("version_aware"):
             raise NotReady(
@@ -121,7 +115,9 @@ class DvcStore:
     def _remote(self) -> Any:
         self.check_ready()
         try:
-            return self._repo.cloud.get_remote(command="push")
+            remote = self._repo.cloud.get_remote(command="push")
+            limit_client(remote.fs)
+            return remote
         except (DvcConfigError, DvcException, ImportError) as error:
             raise NotReady(f"the DVC remote cannot be used: {redact(str(error))}") from error
 
@@ -168,12 +164,20 @@ class DvcStore:
             if where == path and stage == own:
                 continue
             if where == path or where.startswith(f"{path}/") or path.startswith(f"{where}/"):
-                raise _owned(path, where, stage, is_pipeline=not stage.endswith(".dvc"))
+                raise owned_elsewhere(path, where, stage, is_pipeline=not stage.endswith(".dvc"))
 
     def check_link(self, path: str) -> None:
         """Raises `BadInput` where the path is a link that leads neither into repo nor cache."""
         if os.path.lexists(self.root / path):
-            self._refuse_leaving_link(str(self.root / path), path)
+            refuse_leaving_link(str(self.root / path), path, self._homes)
+
+    def check_content(self, path: str) -> None:
+        """Raises `BadInput` where what stands at the path cannot be versioned."""
+        checked_content(self.root / path, path, self._homes)
+
+    @property
+    def _homes(self) -> tuple[str, str]:
+        return os.path.realpath(self.root), str(self.cache_folder)
 
     # --- hashing --------------------------------------------------------------------------------
 
@@ -183,40 +187,41 @@ class DvcStore:
         Raises `BadInput` for content that changes while it is read, for an empty folder, and for
         links that leave the repository.
         """
-        before = self._stamps(file, path)
+        before = checked_content(file, path, self._homes)
         cache = self._cache("md5")
+        place, ignore = self.root / path, self._repo.dvcignore
+        if file != place:
+            ignore = RulesElsewhere(ignore, here=str(file), there=str(place))
         with _local_trouble(path):
+            self._hash_large(file, f"hashing {path}", report)
             staging, meta, tree = build(
                 cache, str(file), localfs, "md5",
-                ignore=self._repo.dvcignore, callback=_Progress(f"hashing {path}", report),
+                ignore=ignore, callback=Objects(f"hashing {path}", report),
             )  # fmt: skip
+            if isinstance(tree, Tree) and not len(tree):
+                raise BadInput(path, "holds nothing but what .dvcignore excludes")
             wanted = {tree.hash_info}
             transfer(
                 staging, cache, wanted, shallow=False, hardlink=move,
-                callback=_Progress(f"caching {path}", report),
+                callback=Objects(f"caching {path}", report),
             )  # fmt: skip
-        if not move and self._stamps(file, path) != before:
+        pointer = Pointer(path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1)
+        if not move and checked_content(file, path, self._homes) != before:
+            # What was cached may be another state than the one that was hashed.
+            for hash_name, sizes in self._objects((pointer,)).items():
+                self._drop_broken(hash_name, list(sizes))
             raise BadInput(path, "changed while it was being read", hint="run again when it rests")
-        return Pointer(path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1)
+        return pointer
 
-    def _stamps(self, file: Path, path: str) -> dict[str, tuple[int, int, int]]:
-        """Inode, size and mtime of every file; refuses what cannot be versioned."""
-        stamps = {}
-        for name in files_under(file):
-            info = os.stat(name)
-            if not stat.S_ISREG(info.st_mode):
-                raise BadInput(path, f"holds {os.path.basename(name)!r}, which is no regular file")
-            self._refuse_leaving_link(name, path)
-            stamps[name] = (info.st_ino, info.st_size, info.st_mtime_ns)
-        if not stamps:
-            raise BadInput(path, "is an empty folder, DVC has nothing to version in it")
-        return stamps
+    def _hash_large(self, file: Path, what: str, report: Report) -> None:
+        """Hashes one large file ahead of `build`, which has no way to tell how far it is.
 
-    def _refuse_leaving_link(self, name: str, path: str) -> None:
-        real = os.path.realpath(name)
-        homes = (os.path.realpath(self.root), str(self.cache_folder))
-        if not any(real.startswith(home + os.sep) for home in homes):
-            raise BadInput(path, f"is or holds a link that leaves the repository: {real}")
+        What is hashed here is found in DVC's state there.
+        """
+        state, name = self._repo.state, str(file)
+        if is_large(file) and state.get(name, localfs)[1] is None:
+            md5 = file_md5(name, localfs, callback=Bytes(what, report))
+            state.save(name, localfs, HashInfo("md5", md5))
 
     def render_pointer(self, previous: bytes | None, pointer: Pointer) -> bytes:
         """The `.dvc` file for a pointer, as DVC writes it; comments and other fields are kept."""
@@ -271,12 +276,26 @@ class DvcStore:
         Raises `RemoteFailed`, transient where another try can help; what had arrived stays.
         """
         objects = sent = 0
+        for folder in filter(lambda pointer: pointer.is_folder, pointers):
+            # Without its listing nobody knows what else the remote must hold.
+            self._fetch_objects(folder.hash_name, [folder.md5], report)
         for hash_name, sizes in self._objects(pointers).items():
             lacking = self._unseen(hash_name, sizes, report)
+            if broken := self._drop_broken(hash_name, lacking):
+                # Only the cache may be wrong, and the remote hold it in its true size.
+                true = {p.md5: p.size or None for p in pointers if not p.is_folder}
+                sizes |= {oid: true.get(oid) for oid in broken}
+                lacking = self._unseen(hash_name, sizes, report)
+                if lost := [oid for oid in broken if oid in lacking]:
+                    raise RemoteFailed(
+                        f"neither the remote nor the cache holds, whole, {named(lost)}",
+                        transient=False,
+                        hint="bring the data back into place and run again",
+                    )
             self._send(hash_name, lacking, report)
             if lacking and (still := self._unseen(hash_name, sizes, report)):
                 raise RemoteFailed(
-                    f"the remote does not hold {_named(still)} although the push ended well",
+                    f"the remote does not hold {named(still)} although the push ended well",
                     hint="`anchored resume` tries again",
                 )
             objects, sent = objects + len(sizes), sent + len(lacking)
@@ -287,11 +306,7 @@ class DvcStore:
         odb = self._remote_odb(hash_name)
         report.progress("asking the remote", 0, len(sizes))
         with self._speaking("ask"):
-            odb.fs.fs.invalidate_cache()
-            if len(sizes) >= LISTED_FROM and odb.fs.protocol != "local":
-                seen = _listed(odb)
-            else:
-                seen = _asked(odb, list(sizes))
+            seen = sizes_there(odb, list(sizes))
         return [
             oid for oid, size in sizes.items()
             if oid not in seen or (size is not None and seen[oid] != size)
@@ -300,14 +315,6 @@ class DvcStore:
     def _send(self, hash_name: str, oids: Sequence[str], report: Report) -> None:
         """Uploads objects, the listing of a folder after its files: a listing promises them."""
         cache, remote = self._cache(hash_name), self._remote_odb(hash_name)
-        if broken := self._not_whole(hash_name, oids):
-            for oid in broken:
-                drop(cache.oid_to_path(oid))
-            raise RemoteFailed(
-                f"neither the remote nor the cache holds, whole, {_named(broken)}",
-                transient=False,
-                hint="bring the data back into place and run again",
-            )
         files = [oid for oid in oids if not oid.endswith(".dir")]
         listings = [oid for oid in oids if oid.endswith(".dir")]
         for batch in (files, listings):
@@ -316,7 +323,7 @@ class DvcStore:
                     remote.add(
                         [cache.oid_to_path(oid) for oid in batch], cache.fs, batch,
                         check_exists=False, batch_size=remote.fs.jobs,
-                        callback=_Progress("pushing", report),
+                        callback=Objects("pushing", report),
                     )  # fmt: skip
 
     def _actual_md5(self, hash_name: str, oid: str) -> str | None:
@@ -336,7 +343,14 @@ class DvcStore:
         """The objects that the cache lacks, or holds with other bytes than their name says."""
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
             actual = threads.map(lambda oid: self._actual_md5(hash_name, oid), oids)
-            return [oid for oid, md5 in zip(oids, actual, strict=True) if md5 != _md5_of(oid)]
+            return [oid for oid, md5 in zip(oids, actual, strict=True) if md5 != md5_of(oid)]
+
+    def _drop_broken(self, hash_name: str, oids: Sequence[str]) -> list[str]:
+        """Takes corrupt objects out of the cache; returns all that it does not hold."""
+        broken = self._not_whole(hash_name, oids)
+        for oid in broken:
+            drop(self._cache(hash_name).oid_to_path(oid))
+        return broken
 
     def fetch(self, pointers: Sequence[Pointer], report: Report) -> int:
         """Makes the cache hold every object, whole; returns how many had to be fetched."""
@@ -352,18 +366,16 @@ class DvcStore:
         return fetched
 
     def _fetch_objects(self, hash_name: str, oids: Sequence[str], report: Report) -> int:
-        lacking = self._not_whole(hash_name, oids)
+        lacking = self._drop_broken(hash_name, oids)
         if not lacking:
             return 0
         cache, remote = self._cache(hash_name), self._remote_odb(hash_name)
-        for oid in lacking:
-            drop(cache.oid_to_path(oid))
         failures: dict[str, BaseException] = {}
         with self._speaking("fetch from"):
             cache.add(
                 [remote.oid_to_path(oid) for oid in lacking], remote.fs, lacking,
                 check_exists=False, batch_size=remote.fs.jobs, on_error=failures.__setitem__,
-                callback=_Progress("fetching", report),
+                callback=Objects("fetching", report),
             )  # fmt: skip
             for error in failures.values():
                 if not isinstance(error, FileNotFoundError):
@@ -387,7 +399,7 @@ class DvcStore:
             with _links(cache), _local_trouble(pointer.path):
                 checkout(
                     str(target), localfs, content, cache, force=True,
-                    progress_callback=_Progress(f"linking {pointer.path}", report),
+                    progress_callback=Objects(f"linking {pointer.path}", report),
                 )  # fmt: skip
             for name in files_under(target):
                 stamps[os.path.relpath(name, into)] = stamp_of(name)
@@ -424,16 +436,31 @@ class DvcStore:
         return {posixpath.join(pointer.path, *key): info.value for key, _, info in tree}
 
     def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
-        """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""
-        corrupt = []
+        """Hashes the pointers' cache objects, drops corrupt ones and fetches them again.
+
+        Files of the user's tree that were hardlinks to a corrupt object are linked anew.
+        """
+        spoilt: dict[tuple[int, int], str] = {}
+        corrupt: list[str] = []
         for hash_name, sizes in self._objects(pointers).items():
             cache = self._cache(hash_name)
             present = [oid for oid, size in sizes.items() if size is not None]
-            for oid in self._not_whole(hash_name, present):
-                drop(cache.oid_to_path(oid))
-                corrupt.append(oid)
+            inodes = {oid: inode_of(cache.oid_to_path(oid)) for oid in present}
+            broken = self._drop_broken(hash_name, present)
+            spoilt |= {inodes[oid]: cache.oid_to_path(oid) for oid in broken}
+            corrupt += broken
         if corrupt:
-            self.fetch(pointers, report)
+            own = [name for p in pointers for name in files_under(self.root / p.path)]
+            linked = [(name, i) for name in own if (i := inode_of(name)) in spoilt]
+            try:
+                self.fetch(pointers, report)
+            except RemoteFailed:
+                for name, _ in linked:
+                    path = os.path.relpath(name, self.root)
+                    report.warn(f"training wrote to {path}; `dvc checkout --force` brings it back")
+                raise
+            for name, inode in linked:
+                link_over(spoilt[inode], name)
         return tuple(corrupt)
 
     @contextmanager
@@ -444,18 +471,9 @@ class DvcStore:
         except AnchoredError:
             raise
         except Exception as error:
+            # An SSH connection that was lost stays lost: the next try opens one of its own.
+            self.__dict__.pop("_remote", None)
             raise remote_failure(error, verb, redact(self.remote_url())) from error
-
-
-class _Progress(Callback):
-    """fsspec's progress, passed on."""
-
-    def __init__(self, what: str, report: Report) -> None:
-        super().__init__()
-        self._what, self._report = what, report
-
-    def call(self, *_: Any, **__: Any) -> None:
-        self._report.progress(self._what, self.value, self.size or 0)
 
 
 @contextmanager
@@ -476,47 +494,3 @@ def _local_trouble(path: str) -> Iterator[None]:
         raise BadInput(path, f"cannot be read or cached: {error}") from error
     except DvcException as error:
         raise BadInput(path, redact(str(error))) from error
-
-
-def _owned(path: str, where: str, stage: str, *, is_pipeline: bool) -> BadInput:
-    if is_pipeline:
-        return BadInput(
-            path,
-            f"{where} is the output of a stage in {stage}; Anchored does not version those yet",
-            hint="take it out of the pipeline, or version another path",
-        )
-    return BadInput(path, f"{where} is already versioned by {stage}")
-
-
-def _asked(odb: Any, oids: Sequence[str]) -> dict[str, int]:
-    """Sizes in bytes of those objects that the remote has, each asked for by itself."""
-    paths = [odb.oid_to_path(oid) for oid in oids]
-    answers = odb.fs.info(paths, return_exceptions=True) if paths else []
-    seen = {}
-    for oid, answer in zip(oids, answers, strict=True):
-        if isinstance(answer, FileNotFoundError):
-            continue
-        if isinstance(answer, BaseException):
-            raise answer
-        if answer.get("type") == "file":
-            seen[oid] = int(answer["size"])
-    return seen
-
-
-def _listed(odb: Any) -> dict[str, int]:
-    """Sizes of all objects that the remote lists."""
-    seen = {}
-    with suppress(FileNotFoundError):
-        for path, info in odb.fs.find(odb.path, detail=True).items():
-            with suppress(ValueError):
-                seen[odb.path_to_oid(path)] = int(info["size"])
-    return seen
-
-
-def _md5_of(oid: str) -> str:
-    return oid.removesuffix(".dir")
-
-
-def _named(oids: Sequence[str]) -> str:
-    more = f" and {len(oids) - 3} more objects" if len(oids) > 3 else ""
-    return ", ".join(oids[:3]) + more

@@ -39,3 +39,17 @@ def drop(path: str) -> None:
     """Removes a file, if it is there."""
     with suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def inode_of(name: str) -> tuple[int, int]:
+    """What two hardlinks have in common; a symbolic link is a file of its own."""
+    info = os.lstat(name)
+    return info.st_dev, info.st_ino
+
+
+def link_over(source: str, name: str) -> None:
+    """Makes `name` a hardlink to `source`, without a moment in which it is not there."""
+    new = f"{name}.anchored"
+    drop(new)
+    os.link(source, new)
+    os.replace(new, name)

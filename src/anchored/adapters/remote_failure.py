@@ -19,6 +19,8 @@ REFUSING_WORDS = (
     "permission denied", "permissiondenied", "forbidden", "unable to locate credentials",
     "authentication", "the security token", "not allowed", "invalid credentials",
 )  # fmt: skip
+# Before a run is begun a refusal means wrong use; later the remote has changed, and the run waits.
+PROBING = {"open", "write to"}
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -26,13 +28,15 @@ def remote_failure(error: Exception, verb: str, url: str) -> AnchoredError:
     """The error to raise for what went wrong while trying to `verb` the remote at `url`."""
     causes = list(_causes(error))
     words = [f"{type(cause).__name__} {cause}".lower() for cause in causes]
-    said = redact(str(error).strip() or type(error).__name__)
+    silent = any("timeout" in type(cause).__name__.lower() for cause in causes)
+    said = redact(str(error).strip() or ("no answer" if silent else type(error).__name__))
     refused = any(
         isinstance(cause, REFUSALS)
         or (isinstance(cause, OSError) and cause.errno in REFUSING_ERRNOS)
         for cause in causes
     )
-    if refused or any(word in text for text in words for word in REFUSING_WORDS):
+    refused |= any(word in text for text in words for word in REFUSING_WORDS)
+    if refused and verb in PROBING:
         return NotReady(
             f"cannot {verb} the DVC remote {url}: {said}",
             hint="check the remote's URL, its rights and the credentials in .dvc/config.local",
@@ -40,7 +44,8 @@ def remote_failure(error: Exception, verb: str, url: str) -> AnchoredError:
     full = isinstance(error, OSError) and error.errno in FULL
     return RemoteFailed(
         f"cannot {verb} the DVC remote {url}: {said}",
-        transient=not full,
+        transient=not full and not refused,
+        silent=silent,
         hint="once the remote answers again, `anchored resume` finishes what was begun",
     )
 

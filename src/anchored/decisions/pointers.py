@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from anchored.errors import NotReady
+from anchored.errors import BadInput, NotReady
 from anchored.records import Pointer
 
 LEGACY_HASH = "md5-dos2unix"
@@ -44,10 +44,24 @@ def _parse_output(out: Any, folder: str, file: str) -> Pointer:
     path = posixpath.normpath(posixpath.join(folder, out["path"]))
     if posixpath.isabs(path) or path.split("/", 1)[0] == "..":
         raise NotReady(f"{file} names {out['path']!r}, which leaves the repository")
+    size, nfiles = out.get("size") or 0, out.get("nfiles") or 1
+    if not isinstance(size, int) or not isinstance(nfiles, int):
+        raise NotReady(f"{file} is not a valid .dvc file: a size is no number")
     return Pointer(
         path=path,
         md5=str(out.get("md5") or ""),
-        size=int(out.get("size") or 0),
-        nfiles=int(out.get("nfiles") or 1),
+        size=size,
+        nfiles=nfiles,
         hash_name=str(out.get("hash") or LEGACY_HASH),
     )
+
+
+def owned_elsewhere(path: str, where: str, stage: str, *, is_pipeline: bool) -> BadInput:
+    """The error for a path whose content another `.dvc` file or a pipeline has in its care."""
+    if is_pipeline:
+        return BadInput(
+            path,
+            f"{where} is the output of a stage in {stage}; Anchored does not version those yet",
+            hint="take it out of the pipeline, or version another path",
+        )
+    return BadInput(path, f"{where} is already versioned by {stage}")

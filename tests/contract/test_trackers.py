@@ -1,0 +1,270 @@
+"""What every tracker promises to a run: MLflow on SQLite and on a server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anchored.adapters.mlflow_tracker import MlflowTracker
+from anchored.errors import ConfigError, NotReady, TrackerFailed, UnknownRun
+from anchored.ports import LoggedFiles
+from anchored.records import Ended
+from tests.repos import Repo
+from tests.services.mlflow_server import MlflowServer
+from tests.services.proxy import Proxy
+
+NAMES = [
+    "plain", "it's", 'say "x"', "both ' and \"", "'", '"', "100%", "a_b", "back\\slash", "\\'\"",
+    "🚀 émoji", "a/b c", "x" * 200, "`tick`", "%'\"_", " padded ", "line -- ; DROP", "1' OR '1'='1",
+]  # fmt: skip
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def uri(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> str:
+    """A tracking URI; the database is a copy of one that has been migrated."""
+    if request.param == "server":
+        server: MlflowServer = request.getfixturevalue("mlflow_server")
+        return server.url
+    (tmp_path / "mlflow.db").write_bytes((template / "work/mlflow.db").read_bytes())
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def tracker_at(uri: str, root: Path, experiment: str | None = None) -> MlflowTracker:
+    name = experiment or f'it\'s "{uuid.uuid4().hex}"'
+    return MlflowTracker(uri, experiment=name, root=root, lock=root / "lock")
+
+
+@pytest.fixture
+def tracker(uri: str, tmp_path: Path) -> MlflowTracker:
+    return tracker_at(uri, tmp_path)
+
+
+def opened(tracker: MlflowTracker, name: str = "one", **tags: str) -> str:
+    return tracker.open_run(name=name, tags=tags, started=NOW).run_id
+
+
+def test_an_opened_run_is_there_and_running(tracker: MlflowTracker) -> None:
+    run = tracker.open_run(name="one", tags={"anchored.state": "running"}, started=NOW)
+    again = tracker.run(run.run_id)
+    assert again == run
+    assert (again.name, again.ending, again.ended) == ("one", None, None)
+    assert again.started == int(NOW.timestamp() * 1000)
+    assert again.tags["anchored.state"] == "running"
+    with pytest.raises(UnknownRun, match="0000"):
+        tracker.run("0" * 32)
+
+
+def test_runs_are_found_by_name_whatever_it_is(tracker: MlflowTracker) -> None:
+    ids = {name: opened(tracker, name) for name in NAMES}
+    for name, run_id in ids.items():
+        assert [run.run_id for run in tracker.runs_named(name)] == [run_id], name
+        assert tracker.run(run_id).name == name
+    for absent in ("PLAIN", "plai", "%", "_", "a%", "axb", "' or '", "x" * 199):
+        assert tracker.runs_named(absent) == [], absent
+
+
+def test_runs_of_one_name_come_newest_first(tracker: MlflowTracker) -> None:
+    ids = [
+        tracker.open_run(name="same", tags={}, started=NOW.replace(day=day)).run_id
+        for day in (3, 5, 4)
+    ]
+    newest_first = [ids[1], ids[2], ids[0]]
+    assert [run.run_id for run in tracker.runs_named("same")] == newest_first
+    assert [run.run_id for run in tracker.runs()] == newest_first
+    assert [run.run_id for run in tracker.runs(2)] == newest_first[:2]
+    assert list(tracker_at(tracker.uri, Path("/nowhere"), tracker._experiment).runs(1)) != []
+
+
+def test_runs_are_found_by_a_tag(tracker: MlflowTracker) -> None:
+    odd = {"anchored.attempt": "k'1", "data/a (b).csv": 'x"'}
+    run_id = tracker.open_run(name="a", tags=odd, started=NOW).run_id
+    opened(tracker, "b", other="k'1")
+    for key, value in odd.items():
+        assert [run.run_id for run in tracker.runs_tagged(key, value)] == [run_id]
+    assert tracker.runs_tagged("anchored.attempt", "k") == []
+
+
+def test_logging_twice_changes_nothing(tracker: MlflowTracker) -> None:
+    run_id = opened(tracker)
+    params: dict[str, Any] = {"lags": 6, "rate": 0.1, "flag": True, "name": "é'\"\n" * 30}
+    metrics = {"rmse": 0.25, "R² (test)": -1e300, "a//b": 1.0, "../x": 2.0, ".": 3.0, "x:28": 4.0}
+    for _ in range(2):
+        assert tracker.log(run_id, params=params, metrics=metrics) == ()
+    run = tracker.run(run_id)
+    assert run.params == {key: str(value) for key, value in params.items()}
+    assert run.metrics == metrics
+    history = tracker._client.get_metric_history(run_id, "rmse")
+    assert len(history) == 1
+
+
+def test_more_params_and_metrics_than_one_call_takes(tracker: MlflowTracker) -> None:
+    run_id = opened(tracker)
+    params = {f"p{n}": n for n in range(230)}
+    metrics = {f"m{n}": float(n) for n in range(1100)}
+    assert tracker.log(run_id, params=params, metrics=metrics) == ()
+    run = tracker.run(run_id)
+    assert (len(run.params), len(run.metrics)) == (230, 1100)
+
+
+def test_what_is_too_long_for_a_tracker_does_not_fail_the_run(tracker: MlflowTracker) -> None:
+    run_id = opened(tracker)
+    long = "x" * 20_000
+    tracker.log(run_id, params={"p": long, long: 1}, metrics={long: 1.0, "m": 1.0})
+    tracker.set_tags(run_id, {"short": "1", "long": long, long: "1"})
+    run = tracker.run(run_id)
+    assert run.metrics == {"m": 1.0}
+    assert run.tags["short"] == "1"
+
+
+def test_params_that_the_script_logged_otherwise_are_reported_and_stay(
+    tracker: MlflowTracker,
+) -> None:
+    run_id = opened(tracker)
+    tracker._client.log_param(run_id, "lags", "7")
+    tracker._client.log_param(run_id, "seed", "42")
+    assert tracker.log(run_id, params={"lags": 6, "seed": 42}, metrics={}) == ("lags",)
+    assert tracker.run(run_id).params == {"lags": "7", "seed": "42"}
+
+
+def test_tags_are_read_back_whatever_their_keys(tracker: MlflowTracker) -> None:
+    run_id = opened(tracker)
+    tags = {f"dvc_data_md5/{name}": "1" * 32 for name in (*NAMES[:-1], "a:28b", "x..y", ".hidden")}
+    tags |= {"value": "é'\"\n🚀" * 100, "long": "v" * 8_000}
+    for _ in range(2):
+        tracker.set_tags(run_id, tags)
+    kept = tracker.run(run_id).tags
+    assert {key: kept[key] for key in tags} == tags
+    tracker.set_tags(run_id, {"value": "new"})
+    assert tracker.run(run_id).tags["value"] == "new"
+
+
+def test_artifacts_come_back_as_they_were(tracker: MlflowTracker, tmp_path: Path) -> None:
+    run_id = opened(tracker)
+    file = tmp_path / "plot 1.png"
+    file.write_bytes(os.urandom(70_000))
+    files = LoggedFiles({"plots/é x/plot 1.png": file}, {"anchored/run.json": b"{}\n", "top": b""})
+    for _ in range(2):
+        tracker.log_files(run_id, files)
+    assert tracker.artifact(run_id, "plots/é x/plot 1.png") == file.read_bytes()
+    assert tracker.artifact(run_id, "anchored/run.json") == b"{}\n"
+    assert tracker.artifact(run_id, "top") == b""
+    assert tracker.artifact(run_id, "anchored/other.json") is None
+    tracker.log_files(run_id, LoggedFiles(texts={"anchored/run.json": b"[]"}))
+    assert tracker.artifact(run_id, "anchored/run.json") == b"[]"
+    assert file.exists()
+
+
+@pytest.mark.parametrize("ending", list(Ended))
+def test_a_run_ends_once_under_its_name(tracker: MlflowTracker, ending: Ended) -> None:
+    run_id = opened(tracker)
+    tracker._client.update_run(run_id, name="renamed by the script")
+    for _ in range(2):
+        tracker.end_run(run_id, ending, name="one", ended=NOW)
+    run = tracker.run(run_id)
+    assert (run.name, run.ending) == ("one", ending)
+    assert run.ended == int(NOW.timestamp() * 1000)
+
+
+def trained(code: str, tracker: MlflowTracker, run_id: str, cwd: Path) -> Any:
+    """A script's process with the variables that training gets."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import mlflow\n{code}"],
+        cwd=cwd, env={**os.environ, **tracker.training_variables(run_id)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_start_run_of_a_script_joins(tracker: MlflowTracker, tmp_path: Path) -> None:
+    run_id = opened(tracker)
+    code = "with mlflow.start_run(run_name='mine'): mlflow.log_metric('loss', 0.5, step=3)"
+    done = trained(code, tracker, run_id, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert tracker.run(run_id).metrics == {"loss": 0.5}
+    assert len(list(tracker.runs())) == 1
+    assert not tracker.refuses_to_join(run_id, done.stderr.splitlines())
+
+
+@pytest.mark.parametrize("own", [
+    "mlflow.set_tracking_uri('sqlite:///own.db')", "mlflow.set_experiment('my own')",
+])  # fmt: skip
+def test_a_script_with_a_store_or_experiment_of_its_own_is_recognised(
+    tracker: MlflowTracker, tmp_path: Path, template: Path, own: str
+) -> None:
+    (tmp_path / "own.db").write_bytes((template / "work/mlflow.db").read_bytes())
+    run_id = opened(tracker)
+    done = trained(f"{own}\nmlflow.start_run()", tracker, run_id, tmp_path)
+    assert done.returncode != 0
+    assert tracker.refuses_to_join(run_id, done.stderr.splitlines()[-40:]), done.stderr
+    assert not tracker.refuses_to_join(run_id, ["Traceback", f"KeyError: {run_id}"])
+
+
+def test_a_deleted_experiment_is_not_ready(tracker: MlflowTracker) -> None:
+    opened(tracker)
+    tracker._client.delete_experiment(tracker._experiment_id)
+    fresh = tracker_at(tracker.uri, Path("/nowhere"), tracker._experiment)
+    with pytest.raises(NotReady, match="is deleted"):
+        opened(fresh)
+
+
+def test_a_file_store_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    for uri in ("file:///x", "mlruns", "/abs/mlruns"):
+        with pytest.raises(ConfigError) as raised:
+            tracker_at(uri, tmp_path)
+        assert "sqlite" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize("harm", ["refuse", "blackhole"])
+def test_a_server_that_cannot_be_reached_fails_soon(
+    mlflow_server: MlflowServer, tmp_path: Path, proxy: Callable[[int], Proxy], harm: str
+) -> None:
+    between = proxy(mlflow_server.port)
+    secret = mlflow_server.url_at(between.port).replace("//", "//me:hunter2@")
+    tracker = tracker_at(secret, tmp_path)
+    run_id = opened(tracker)
+    getattr(between, harm)()
+    begun = time.monotonic()
+    with pytest.raises(TrackerFailed) as raised:
+        tracker.run(run_id)
+    assert time.monotonic() - begun < 25
+    assert raised.value.transient
+    assert raised.value.silent == (harm == "blackhole")
+    assert "hunter2" not in raised.value.message
+    between.heal()
+    assert tracker.run(run_id).name == "one"
+
+
+def test_a_server_killed_and_started_again_is_used_again(
+    mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
+    tracker = tracker_at(mlflow_server.url, tmp_path)
+    run_id = opened(tracker)
+    with mlflow_server.process.down(), pytest.raises(TrackerFailed) as raised:
+        tracker.set_tags(run_id, {"a": "1"})
+    assert raised.value.transient
+    tracker.set_tags(run_id, {"a": "1"})
+
+
+def test_a_database_that_cannot_be_opened_fails_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "broken.db").write_text("no database, and not an empty file either" * 100)
+    with pytest.raises(TrackerFailed, match=r"broken\.db"):
+        opened(tracker_at("sqlite:///broken.db", tmp_path))
+
+
+def test_a_whole_run_is_recorded_by_a_server(mlflow_server: MlflowServer, repo: Repo) -> None:
+    repo.configure(
+        'experiment = "sums"', f'experiment = "far"\ntracker.uri = "{mlflow_server.url}"'
+    )
+    run = repo.run('say "it\'s" 100%')
+    assert repo.tags(run.run_id)["anchored.state"] == "sealed"
+    assert run.tracker.url.startswith(mlflow_server.url)
+    assert repo.artifact(run.run_id, "anchored/train.log") == b"total is 4950\n"
