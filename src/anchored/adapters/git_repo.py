@@ -20,11 +20,17 @@ from typing import Any
 import git
 from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
 
+from anchored.adapters.submodules import add_submodules
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import GitRemoteFailed, NotReady
 from anchored.ports import Advance, BranchOutcome
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+# Set where Git itself starts us, as in a hook: they would lead commands into another repository.
+MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX",
+              "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
+              "GIT_QUARANTINE_PATH")  # fmt: skip
+LFS_POINTER = "version https://git-lfs.github.com/spec"
 FALLBACK_NAME, FALLBACK_EMAIL = "Anchored", "anchored@localhost"
 # A remote that does not answer must not hang a run (seconds; ssh and http each have their own).
 PATIENCE = {
@@ -43,6 +49,7 @@ class GitRepo:
     """The Git repository whose working tree starts at `root`."""
 
     def __init__(self, root: Path) -> None:
+        _forget_misleading_variables()
         try:
             self._repo = git.Repo(root)
         except (InvalidGitRepositoryError, NoSuchPathError) as error:
@@ -56,6 +63,7 @@ class GitRepo:
     @staticmethod
     def top_level(start: Path) -> Path:
         """The root of the working tree around a folder. Raises `NotReady` outside of one."""
+        _forget_misleading_variables()
         try:
             repo = git.Repo(start, search_parent_directories=True)
         except (InvalidGitRepositoryError, NoSuchPathError) as error:
@@ -68,7 +76,7 @@ class GitRepo:
 
     def _git(self, *args: str, **options: Any) -> str:
         """Output of `git ARGS` at the root, verbatim; other options are GitPython's."""
-        command = [self._repo.git.GIT_PYTHON_GIT_EXECUTABLE, *args]
+        command = [self._repo.git.GIT_PYTHON_GIT_EXECUTABLE, *NO_HOOKS, *args]
         output = self._repo.git.execute(command, strip_newline_in_stdout=False, **options)
         return str(output)
 
@@ -79,6 +87,13 @@ class GitRepo:
         try:
             return self._repo.head.commit.hexsha
         except ValueError as error:
+            try:
+                self._git("status", "--porcelain", "--untracked-files=no")
+            except GitCommandError as refusal:
+                raise NotReady(
+                    f"Git refuses this repository: {_said(refusal)}",
+                    hint=f"if you trust it: git config --global --add safe.directory '{self.root}'",
+                ) from refusal
             raise NotReady(
                 "the repository has no commit yet",
                 hint="commit your code first: a run is pinned to a commit",
@@ -112,7 +127,8 @@ class GitRepo:
 
     def changed_files(self) -> tuple[str, ...]:
         """Tracked files that differ from HEAD in index or working tree, from the repo's root."""
-        out = self._git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
+        out = self._git("--no-optional-locks", "status", "--porcelain", "-z",
+                        "--untracked-files=no", "--no-renames")  # fmt: skip
         return tuple(sorted(entry[3:] for entry in out.split("\0") if entry))
 
     def tracked_under(self, path: str) -> tuple[str, ...]:
@@ -129,17 +145,34 @@ class GitRepo:
         """Takes files out of Git's index; the files stay."""
         self._git("rm", "--quiet", "--cached", "--", *(f":(literal,top){path}" for path in paths))
 
-    def ignored_from(self, path: str) -> tuple[str, str] | None:
+    def ignored_from(
+        self, path: str, rules: Mapping[str, bytes] | None = None
+    ) -> tuple[str, str] | None:
         """For an ignored path: its topmost ignored ancestor, and the `.gitignore` that says so."""
+        if rules is None:
+            return self._ignored_from(path, str(self.root))
+        with tempfile.TemporaryDirectory(prefix="anchored-ignores-") as tree:
+            Path(tree, path).parent.mkdir(parents=True, exist_ok=True)
+            for file, text in rules.items():
+                Path(tree, file).write_bytes(text)
+            return self._ignored_from(path, tree)
+
+    def _ignored_from(self, path: str, tree: str) -> tuple[str, str] | None:
         parts = path.split("/")
         ancestors = ["/".join(parts[: n + 1]) for n in range(len(parts))]
         folders = [f"{a}/" for a in ancestors[:-1]] + [path]
-        out = self._git(
-            "check-ignore", "--no-index", "-v", "-z", "--", *folders, with_exceptions=False
-        )
+        with tempfile.TemporaryFile() as names:
+            names.write("\0".join([*folders, ""]).encode())
+            names.seek(0)
+            # Exit status 1 says that nothing is ignored, and `-n` makes something be said of all.
+            out = self._git(f"--git-dir={self._repo.git_dir}", "--work-tree=.", "-C", tree,
+                            "check-ignore", "--no-index", "--stdin", "-v", "-n", "-z",
+                            istream=names, with_exceptions=False)  # fmt: skip
         fields = out.split("\0")
+        if len(fields) < 4 * len(folders):
+            raise NotReady(f"Git does not say whether {path} is ignored: {out}")
         for source, _, pattern, name in zip(*[iter(fields)] * 4, strict=False):
-            if not pattern.startswith("!"):
+            if pattern and not pattern.startswith("!"):
                 inside = not os.path.isabs(source) and not source.startswith(".git/")
                 return name.rstrip("/"), source if inside and source else ""
         return None
@@ -205,22 +238,20 @@ class GitRepo:
         stamp = f"{int(when.timestamp())} +0000"
         env = self._identity | {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
         return self._git(
-            "-c", "commit.gpgsign=false", "commit-tree", "--no-gpg-sign", tree, *args,
+            "-c", "i18n.commitEncoding=UTF-8", "commit-tree", "--no-gpg-sign", tree, *args,
             "-m", message, env=env,
         ).strip()  # fmt: skip
 
     @cached_property
     def _identity(self) -> dict[str, str]:
         """Who commits: the user as Git knows them, or a fallback where Git would refuse."""
-        try:
-            self._git("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
-        except GitCommandError:
-            name = FALLBACK_NAME
-            return {
-                "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": FALLBACK_EMAIL,
-                "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": FALLBACK_EMAIL,
-            }  # fmt: skip
-        return {}
+        identity: dict[str, str] = {}
+        for who in ("GIT_AUTHOR", "GIT_COMMITTER"):
+            try:
+                self._git("-c", "user.useConfigOnly=true", "var", f"{who}_IDENT")
+            except GitCommandError:
+                identity |= {f"{who}_NAME": FALLBACK_NAME, f"{who}_EMAIL": FALLBACK_EMAIL}
+        return identity
 
     # --- private worktrees ----------------------------------------------------------------------
 
@@ -228,38 +259,12 @@ class GitRepo:
         """A private checkout of a commit, submodules and LFS files included. No hooks run."""
         self.remove_worktree(path)
         try:
-            self._git(*NO_HOOKS, "worktree", "add", "--detach", "--force", str(path), commit)
-            self.add_submodules(path)
+            self._git("worktree", "add", "--detach", "--force", str(path), commit)
+            add_submodules(self._git, path, self.root, PATIENCE)
         except GitCommandError as error:
             self.remove_worktree(path)
             raise NotReady(f"the source commit cannot be checked out: {_said(error)}") from error
         self._refuse_absent_lfs(path)
-
-    def add_submodules(self, tree: Path) -> None:
-        """Checks out, in a worktree of this repository, the submodules that its commit names."""
-        if not (tree / ".gitmodules").exists():
-            return
-        listing = self._git("-C", str(tree), "ls-files", "-z", "--stage")
-        for entry in listing.split("\0"):
-            if not entry.startswith("160000 "):
-                continue
-            facts, path = entry.split("\t", 1)
-            self._add_submodule(tree, path, facts.split()[1])
-
-    def _add_submodule(self, tree: Path, path: str, commit: str) -> None:
-        """From the user's own clone of the submodule where it has the commit, else from its URL."""
-        own = self.root / path
-        if (own / ".git").exists():
-            with suppress(GitCommandError):
-                self._git("-C", str(own), "cat-file", "-e", f"{commit}^{{commit}}")
-                clone = tree / path
-                self._git(*NO_HOOKS, "clone", "--quiet", "--shared", "--no-checkout",
-                          str(own), str(clone))  # fmt: skip
-                self._git(*NO_HOOKS, "-C", str(clone), "checkout", "--quiet", "--detach", commit)
-                GitRepo(own).add_submodules(clone)
-                return
-        self._git(*NO_HOOKS, "-C", str(tree), "submodule", "update", "--init", "--recursive",
-                  "--", path, env=PATIENCE)  # fmt: skip
 
     def _refuse_absent_lfs(self, tree: Path) -> None:
         """LFS files whose content is not here would be trained on as pointers: never silently."""
@@ -269,7 +274,7 @@ class GitRepo:
         out = self._git("-C", str(tree), "ls-files", "-z", ":(attr:filter=lfs)")
         for name in filter(None, out.split("\0")):
             with (tree / name).open("rb") as stream:
-                if stream.read(42).startswith(b"version https://git-lfs.github.com/spec"):
+                if stream.read(len(LFS_POINTER)) == LFS_POINTER.encode():
                     self.remove_worktree(tree)
                     raise NotReady(
                         f"{name} is kept in Git LFS and its content is not here",
@@ -298,8 +303,8 @@ class GitRepo:
         commit = self._git("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
         try:
             self._push_lfs(ref)
-            self._git("push", "--no-verify", "--porcelain", self._remote, f"{ref}:{ref}",
-                      env=PATIENCE, kill_after_timeout=None)  # fmt: skip
+            self._git("push", "--no-verify", "--no-signed", "--no-follow-tags", "--porcelain",
+                      self._remote, f"{ref}:{ref}", env=PATIENCE)  # fmt: skip
             seen = self._git("ls-remote", self._remote, ref, env=PATIENCE).split()
         except GitCommandError as error:
             said = _said(error)
@@ -317,7 +322,10 @@ class GitRepo:
     def _push_lfs(self, ref: str) -> None:
         """LFS uploads in a pre-push hook, which our pushes do not run."""
         where = ":(glob)**/.gitattributes"
-        if self._git("grep", "-h", "filter=lfs", ref, "--", where, with_exceptions=False):
+        if not self._git("grep", "-h", "filter=lfs", ref, "--", where, with_exceptions=False):
+            return
+        # Attributes without a file under them are no reason to need Git LFS.
+        if self._git("grep", "-l", "-F", LFS_POINTER, ref, with_exceptions=False):
             self._git("lfs", "push", self._remote, ref, env=PATIENCE)
 
     # --- the user's branch ----------------------------------------------------------------------
@@ -331,6 +339,9 @@ class GitRepo:
             return BranchOutcome(Advance.LEFT, reason=f"branch {branch} is gone")
         if self._is_ancestor(commit, tip):
             return BranchOutcome(Advance.FORWARDED, commit=tip)
+        if not self._is_ancestor(base, tip):
+            # A merge would bring back what the user has taken out of the branch.
+            return BranchOutcome(Advance.LEFT, reason=f"{branch} was moved back meanwhile")
         target, advance = commit, Advance.FORWARDED
         if not self._is_ancestor(tip, commit):
             merged = self._merged(tip, commit, message)
@@ -338,39 +349,62 @@ class GitRepo:
                 reason = f"{branch} moved meanwhile and a merge is not clean"
                 return BranchOutcome(Advance.LEFT, reason=reason)
             target, advance = merged, Advance.MERGED
-        elif tip != base and not self._is_ancestor(base, tip):
-            return BranchOutcome(Advance.LEFT, reason=f"{branch} was moved back meanwhile")
         return self._forward(branch, tip, target, advance)
 
     def _forward(self, branch: str, tip: str, target: str, advance: Advance) -> BranchOutcome:
         try:
             if self.branch() == branch:
-                with self._identical_files_staged(target):
-                    self._git(*NO_HOOKS, "-c", "core.editor=true", "merge", "--ff-only", "--quiet",
-                              target)  # fmt: skip
+                arriving = self._arriving(target)
+                if lost := self._lost_to(arriving):
+                    return BranchOutcome(Advance.LEFT, reason=f"it would overwrite your {lost}")
+                with self._identical_files_staged(arriving):
+                    self._git("merge", "--ff-only", "--no-verify-signatures", "--no-autostash",
+                              "--quiet", target)  # fmt: skip
             elif self._is_checked_out(branch):
                 return BranchOutcome(Advance.LEFT, reason=f"{branch} is open in another worktree")
+            elif self._is_rebased(branch):
+                return BranchOutcome(Advance.LEFT, reason=f"{branch} is being rebased")
             else:
                 self._git("update-ref", f"refs/heads/{branch}", target, tip)
         except GitCommandError as error:
             return BranchOutcome(Advance.LEFT, reason=_said(error))
         return BranchOutcome(advance, commit=target)
 
+    def _arriving(self, target: str) -> dict[str, str]:
+        """Blobs, by path, of the regular files that a fast-forward would write."""
+        entries = self._git("diff", "--raw", "-z", "--no-abbrev", "--no-renames", "HEAD", target)
+        fields = entries.split("\0")
+        facts = {path: f.split() for f, path in zip(fields[0::2], fields[1::2], strict=False)}
+        return {path: fact[3] for path, fact in facts.items() if fact[1] == "100644"}
+
+    def _lost_to(self, arriving: Mapping[str, str]) -> str | None:
+        """A file that Git ignores, and so overwrites without asking, and whose lines would go."""
+        if not arriving:
+            return None
+        held = set(self._git("ls-files", "-z", "--", *arriving).split("\0"))
+        for path, blob in arriving.items():
+            file = self.root / path
+            if path not in held and os.path.lexists(file):
+                new = set(self._git("cat-file", "blob", blob).split("\n"))
+                if (
+                    not file.is_file()
+                    or not set(file.read_text("utf-8", "surrogateescape").splitlines()) <= new
+                ):
+                    return path
+        return None
+
     @contextmanager
-    def _identical_files_staged(self, target: str) -> Iterator[None]:
+    def _identical_files_staged(self, arriving: Mapping[str, str]) -> Iterator[None]:
         """Lets Git see that files which the fast-forward would write are already there.
 
         After a `dvc add` by hand the pointer lies in the tree, untracked or modified, with just
         the bytes that the new commit holds; Git refuses to overwrite even those. Their index
         entries are set to what they will be afterwards, and put back should the merge be refused.
         """
-        entries = self._git("diff", "--raw", "-z", "--no-abbrev", "--no-renames", "HEAD", target)
-        fields = entries.split("\0")
         staged = {}
-        for facts, path in zip(fields[0::2], fields[1::2], strict=False):
-            mode, blob = facts.split()[1], facts.split()[3]
+        for path, blob in arriving.items():
             file = self.root / path
-            if mode == "100644" and file.is_file() and not file.is_symlink():
+            if file.is_file() and not file.is_symlink():
                 here = self._git("hash-object", "--", str(file)).strip()
                 if here == blob:
                     staged[path] = blob
@@ -401,6 +435,14 @@ class GitRepo:
         listing = self._git("worktree", "list", "--porcelain").splitlines()
         return f"branch refs/heads/{branch}" in listing
 
+    def _is_rebased(self, branch: str) -> bool:
+        """Whether a rebase is under way, which detaches HEAD and wants its branch as it was."""
+        for state in ("rebase-merge", "rebase-apply"):
+            file = Path(self._repo.git_dir, state, "head-name")
+            if file.exists() and file.read_text().strip() == f"refs/heads/{branch}":
+                return True
+        return False
+
     def _merged(self, tip: str, commit: str, message: str) -> str | None:
         """A merge commit of two commits, made without a working tree; None on a conflict."""
         try:
@@ -409,6 +451,11 @@ class GitRepo:
             return None
         when = self._repo.commit(commit).committed_datetime
         return self._commit_tree(tree, [tip, commit], message, when)
+
+
+def _forget_misleading_variables() -> None:
+    for name in MISLEADING:
+        os.environ.pop(name, None)
 
 
 def _said(error: GitCommandError) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import posixpath
 import re
 
-_SPECIAL = re.compile(r"([\\*?\[\]!# ])")
+# As DVC does, that its lines and ours are the same; but for backslashes and spaces at the end,
+# which DVC leaves as they are, and Git takes for something else.
+_SPECIAL = re.compile(r"([\\*?\[\]!#]| +$)")
 
 
 def with_lines(text: str, lines: list[str]) -> str:
@@ -27,6 +29,12 @@ def ignore_file(output: str) -> str:
     return posixpath.join(posixpath.dirname(output), ".gitignore")
 
 
+def ignore_files(path: str) -> list[str]:
+    """The `.gitignore`s that have a say in whether a path is ignored, from the root down."""
+    folders = path.split("/")[:-1]
+    return ["/".join([*folders[:depth], ".gitignore"]) for depth in range(len(folders) + 1)]
+
+
 def ignore_line(output: str) -> str:
     """The line in it, as DVC writes it, with what is special to Git escaped."""
     return "/" + escaped(posixpath.basename(output))
@@ -37,6 +45,9 @@ def reopen_lines(pointer: str, ignore_at: str, ignored_from: str) -> list[str]:
 
     `ignored_from` is the topmost excluded path on the way to `pointer`. All else that was ignored
     stays ignored: `models/` becomes "open models, close all in it, open the pointer".
+
+    All is opened before it is closed, and closed by `?*`, for DVC's sake: to its dulwich a
+    `models/*` closes `models/` itself, whatever re-opens that by name (seen with dulwich 1.2.21).
     """
     base = posixpath.dirname(ignore_at)
     below = posixpath.relpath(pointer, base or ".").split("/")
@@ -44,11 +55,11 @@ def reopen_lines(pointer: str, ignore_at: str, ignored_from: str) -> list[str]:
     lines = []
     for level in range(depth, len(below)):
         folder = "/".join(escaped(part) for part in below[:level])
-        lines += [f"!/{folder}/", f"/{folder}/*"]
+        lines += [f"!/{folder}/", f"!/{folder}/*", f"/{folder}/?*"]
     lines.append("!/" + "/".join(escaped(part) for part in below))
     return lines
 
 
 def escaped(name: str) -> str:
     """A file name as a gitignore pattern that fits only itself."""
-    return _SPECIAL.sub(r"\\\1", name)
+    return _SPECIAL.sub(lambda m: "".join(f"\\{character}" for character in m[0]), name)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from anchored.decisions.ignores import ignore_file, ignore_line, reopen_lines, with_lines
-from anchored.decisions.pointers import parse_pointer, pointer_path
+from anchored.decisions.ignores import (
+    ignore_file,
+    ignore_files,
+    ignore_line,
+    reopen_lines,
+    with_lines,
+)
+from anchored.decisions.pointers import LEGACY_HASH, parse_pointer, pointer_path
 from anchored.errors import BadInput
 from anchored.journal import Journal, Step
 from anchored.ports import PushOutcome
@@ -59,22 +65,33 @@ def pointer_files(
 
 
 def _edit_ignores(repo: TrainingRepo, path: str, commit: str, files: dict[str, bytes]) -> None:
-    """Git must ignore the output, and see its pointer: DVC overlooks pointers that Git ignores."""
-    if repo.code.ignored_from(path) is None:
-        _add_lines(repo, ignore_file(path), [ignore_line(path)], commit, files)
+    """Git must ignore the output, and see its pointer: DVC overlooks pointers that Git ignores.
+
+    The output for everyone who has the commit, by its `.gitignore`s alone; the pointer here too,
+    where an uncommitted `.gitignore` or the user's own excludes may hide it.
+    """
+
+    def text_of(file: str, *, here: bool) -> bytes | None:
+        if (text := files.get(file) or repo.code.read(commit, file)) is not None:
+            return text
+        place = repo.root / file
+        return place.read_bytes() if here and place.is_file() else None
+
+    def rules(*, here: bool) -> dict[str, bytes]:
+        texts = {file: text_of(file, here=here) for file in ignore_files(path)}
+        return {file: text for file, text in texts.items() if text is not None}
+
+    def add_lines(file: str, lines: list[str]) -> None:
+        before = (text_of(file, here=True) or b"").decode(errors="surrogateescape")
+        files[file] = with_lines(before, lines).encode(errors="surrogateescape")
+
+    ignored = repo.code.ignored_from(path, rules(here=False))
+    if ignored is None or not ignored[1]:
+        add_lines(ignore_file(path), [ignore_line(path)])
     file = pointer_path(path)
-    if (ignored := repo.code.ignored_from(file)) is not None:
+    if (ignored := repo.code.ignored_from(file, rules(here=True))) is not None:
         ancestor, said_at = ignored
-        lines = reopen_lines(file, said_at, ancestor)
-        _add_lines(repo, said_at or ".gitignore", lines, commit, files)
-
-
-def _add_lines(
-    repo: TrainingRepo, file: str, lines: list[str], commit: str, files: dict[str, bytes]
-) -> None:
-    before = files.get(file) or repo.code.read(commit, file) or b""
-    after = with_lines(before.decode(errors="surrogateescape"), lines)
-    files[file] = after.encode(errors="surrogateescape")
+        add_lines(said_at or ".gitignore", reopen_lines(file, said_at, ancestor))
 
 
 def _versioned(repo: TrainingRepo, path: str, commit: str) -> Pointer:
@@ -87,5 +104,12 @@ def _versioned(repo: TrainingRepo, path: str, commit: str) -> Pointer:
         if pointer.path == path and pointer.md5:
             repo.report.say(f"{path} is not here; taken as {file} names it")
             repo.store.fetch((pointer,), repo.report)
-            return pointer
+            return _rehashed(repo, pointer) if pointer.hash_name == LEGACY_HASH else pointer
     raise BadInput(path, "there is no such input")
+
+
+def _rehashed(repo: TrainingRepo, pointer: Pointer) -> Pointer:
+    """A pointer that DVC 2 wrote, by the hash of its bytes: the old one overlooks line ends."""
+    with repo.journals.scratch() as folder:
+        repo.store.checkout((pointer,), folder, repo.report)
+        return repo.store.add(folder / pointer.path, pointer.path, repo.report)

@@ -1,0 +1,292 @@
+"""Training scripts that nobody here wrote: they log, print, fork and import as they please."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.proof import assert_sealed
+from tests.repos import Repo
+
+MODEL = """
+import pathlib
+pathlib.Path("models").mkdir(exist_ok=True)
+pathlib.Path("models/model.bin").write_text("model")
+"""
+NO_METRICS = ('metrics = "metrics.json"\nartifacts = ["report-*.txt"]\n', "")
+
+
+@pytest.fixture
+def plain(repo: Repo) -> Repo:
+    """A repo whose training gives a model file and nothing else."""
+    repo.configure(*NO_METRICS)
+    return repo
+
+
+def log_of(repo: Repo, run_id: str) -> str:
+    return (repo.artifact(run_id, "anchored/train.log") or b"").decode()
+
+
+def status_of(repo: Repo, run_id: str) -> str:
+    return str(repo.open().tracker._client.get_run(run_id).info.status)
+
+
+# --- scripts that speak to MLflow themselves ------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["", 'run_name="its own name"', "log_system_metrics=False"])
+def test_a_script_that_starts_a_run_joins_ours(plain: Repo, start: str) -> None:
+    plain.script(
+        f"""
+        import mlflow
+        with mlflow.start_run({start}) as run:
+            mlflow.log_param("depth", 3)
+            mlflow.log_metric("score", 0.5, step=1)
+            mlflow.log_metric("score", 0.75, step=2)
+            mlflow.set_tag("git_commit", "nonsense")
+            mlflow.set_tag("anchored.state", "mine")
+            mlflow.set_tag("team", "oceans")
+            mlflow.log_text("hello", "notes/hello.txt")
+            print("joined", run.info.run_id)
+        {MODEL.replace(chr(10), chr(10) + " " * 8)}
+        """
+    )
+    run = plain.run("our name")
+    assert_sealed(plain, run)
+    assert [r.run_id for r in plain.runs()] == [run.run_id]
+    assert f"joined {run.run_id}" in log_of(plain, run.run_id)
+    assert run.metrics == {"score": 0.75}
+    tracked = plain.open().tracker.run(run.run_id)
+    assert tracked.name == "our name"
+    assert tracked.tags["mlflow.runName"] == "our name"
+    assert tracked.tags["team"] == "oceans"
+    assert dict(tracked.params) == {"power": "1", "depth": "3"}
+    assert plain.artifact(run.run_id, "notes/hello.txt") == b"hello"
+    assert status_of(plain, run.run_id) == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'mlflow.set_tracking_uri("sqlite:///own.db")',
+        'mlflow.set_experiment("another experiment")',
+    ],
+    ids=["own store", "own experiment"],
+)
+def test_a_script_with_a_store_or_experiment_of_its_own_is_sealed(
+    plain: Repo, setting: str
+) -> None:
+    plain.script(
+        f"import mlflow\n{setting}\nwith mlflow.start_run():\n    mlflow.log_metric('a', 1)\n{MODEL}"
+    )
+    run = plain.run()
+    assert_sealed(plain, run)
+    assert [r.run_id for r in plain.runs()] == [run.run_id]
+
+
+def test_a_script_may_be_left_to_itself(plain: Repo) -> None:
+    plain.write(
+        "anchored.toml", (plain.root / "anchored.toml").read_text() + "\n[tracker]\njoin = false\n"
+    )
+    plain.script(f"import os\nassert 'MLFLOW_RUN_ID' not in os.environ\n{MODEL}")
+    assert_sealed(plain, plain.run())
+
+
+def test_a_parameter_that_the_script_logs_otherwise_stands_beside_ours(plain: Repo) -> None:
+    plain.script(f"import mlflow\nmlflow.log_param('power', 'huge')\n{MODEL}")
+    run = plain.run()
+    assert_sealed(plain, run)
+    assert run.params == {"power": 1}
+    assert plain.open().tracker.run(run.run_id).params["power"] == "huge"
+
+
+def test_metrics_of_any_name_are_recorded_once(repo: Repo) -> None:
+    names = ["accuracy (%)", "R²", "a/b", "loss:12", "../up", "a//b", "/lead", ".", 'it\'s "x"']
+    repo.script(
+        f"import json\njson.dump({{n: 1 for n in {names!r}}}, open('metrics.json', 'w'))\n{MODEL}"
+    )
+    run = repo.run()
+    assert_sealed(repo, run)
+    assert run.metrics == dict.fromkeys(names, 1.0)
+    assert repo.runs()[0].metrics == run.metrics
+
+
+def test_a_metric_that_a_script_logs_as_not_a_number_leaves_the_record_valid(plain: Repo) -> None:
+    plain.script(
+        f"import mlflow\nmlflow.log_metrics({{'a': float('nan'), 'b': 2, 'loss:28': 1}})\n{MODEL}"
+    )
+    run = plain.run()
+    assert_sealed(plain, run)
+    assert run.metrics["b"] == 2
+    assert b"NaN" not in (plain.artifact(run.run_id, "anchored/run.json") or b"")
+
+
+def test_a_parameter_too_long_for_the_tracker_is_kept_in_the_record(repo: Repo) -> None:
+    repo.configure("power = 1", 'power = 1\ntext = ""')
+    run = repo.run(params={"text": "ä" * 9_000})
+    assert_sealed(repo, run)
+    assert run.params["text"] == "ä" * 9_000
+
+
+def test_a_script_that_writes_only_a_model_is_sealed(plain: Repo) -> None:
+    plain.script(MODEL)
+    run = plain.run()
+    assert_sealed(plain, run)
+    assert run.metrics == {}
+
+
+# --- scripts that print and fork ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "chatter", ["sleep 30", "while true; do echo still here; sleep 0.02; done"]
+)
+@pytest.mark.parametrize("session", ["False", "True"], ids=["child", "daemon"])
+def test_a_child_that_holds_the_output_does_not_hold_the_run(
+    plain: Repo, chatter: str, session: str
+) -> None:
+    plain.script(
+        f"import subprocess\n"
+        f"child = subprocess.Popen(['sh', '-c', {chatter!r}], start_new_session={session})\n"
+        f"print('child', child.pid)\n{MODEL}"
+    )
+    before = time.monotonic()
+    run = plain.run()
+    took = time.monotonic() - before
+    pid = int(re.findall(r"child (\d+)", log_of(plain, run.run_id))[0])
+    try:
+        assert took < 20
+        assert_sealed(plain, run)
+        if session == "False":
+            assert not Path(f"/proc/{pid}").exists()
+    finally:
+        if session == "True":
+            subprocess.run(["kill", "-9", "--", f"-{pid}"], check=False)
+
+
+def test_output_of_any_kind_is_kept_as_readable_lines(plain: Repo) -> None:
+    plain.script(
+        """
+        import sys
+        for step in range(1000):
+            sys.stdout.write(f"\\rstep {step}/1000")
+        sys.stdout.write("\\rdone      \\n")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(bytes(range(256)) + b"\\n")
+        sys.stdout.buffer.write(b"x" * 300_000 + b"\\n")
+        print("grüße, 海, no end of line", end="")
+        """
+        + MODEL.replace("\n", "\n        ")
+    )
+    seen: list[str] = []
+    run = plain.run(report=Listening(seen))
+    assert_sealed(plain, run)
+    log = log_of(plain, run.run_id)
+    assert log.splitlines()[0].strip() == "done"
+    assert "step 5/" not in log
+    assert log.count("x") >= 300_000
+    assert log.splitlines()[-1] == "grüße, 海, no end of line" == seen[-1]
+
+
+class Listening:
+    """A `Report` that keeps what training printed, and what was said of it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    warn = output = say
+
+    def progress(self, what: str, done: int, total: int) -> None: ...
+
+
+def test_no_secret_reaches_a_record(plain: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret, token = "hunter2-hunter2", "glpat-abcdefghijkl"
+    monkeypatch.setenv("DATABASE_PASSWORD", secret)
+    plain.git("remote", "set-url", "origin", f"https://ada:{token}@127.0.0.1:9/repo.git")
+    plain.git("remote", "set-url", "--push", "origin", str(plain.origin))
+    plain.git(
+        "config", f"url.{plain.origin}.insteadOf", f"https://ada:{token}@127.0.0.1:9/repo.git"
+    )
+    plain.write(
+        "anchored.toml",
+        (plain.root / "anchored.toml")
+        .read_text()
+        .replace("[train.params]", 'pass_env = ["DATABASE_PASSWORD"]\n[train.params]'),
+    )
+    plain.script(
+        f"import os\nsecret = os.environ['DATABASE_PASSWORD']\nprint('it is', secret)\n"
+        "for n in range(65_500, 65_536, 7):\n    print('x' * n, secret, 'x' * 65_536, secret)\n"
+        f"print('https://ada:{token}@example.org/x?api_key=abcdefgh')\n{MODEL}"
+    )
+    seen: list[str] = []
+    run = plain.run(report=Listening(seen))
+    places = [
+        plain.root / "mlflow.db",
+        *(p for p in (plain.root / "mlruns").rglob("*") if p.is_file()),
+    ]
+    written = b"".join(p.read_bytes() for p in places) + "".join(seen).encode()
+    assert b"it is ***" in written
+    for hidden in (secret, token, "abcdefgh"):
+        assert hidden.encode() not in written
+    assert token not in plain.git("show", "--format=%B", run.git.commit)
+
+
+# --- scripts that import the repo's own code ------------------------------------------------------
+
+
+def imports_own_code(repo: Repo, folder: str) -> None:
+    """Training that imports `own` from a folder; the working tree's copy is then made to differ."""
+    repo.write(f"{folder}/own.py", "WORD = 'committed'\n")
+    repo.script(f"import own\nprint(own.WORD, own.__file__)\n{MODEL}")
+    repo.git("update-index", "--assume-unchanged", f"{folder}/own.py")
+    repo.write(f"{folder}/own.py", "WORD = 'uncommitted'\n")
+
+
+@pytest.mark.parametrize("through", ["path", "link", "slash"])
+def test_python_path_into_the_repo_leads_into_the_private_tree(
+    plain: Repo, through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imports_own_code(plain, "lib")
+    link = plain.root.parent / "link"
+    link.symlink_to(plain.root)
+    entry = {"path": f"{plain.root}/lib", "link": f"{link}/lib", "slash": f"{plain.root}//lib/"}
+    monkeypatch.setenv("PYTHONPATH", entry[through])
+    run = plain.run()
+    assert "committed" in log_of(plain, run.run_id).split()
+
+
+@pytest.mark.parametrize("layout", ["src", "flat"])
+def test_an_editable_install_of_the_repo_is_imported_from_the_private_tree(
+    plain: Repo, layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    folder = "src" if layout == "src" else "."
+    install_editable(home, plain.root, plain.root / folder)
+    imports_own_code(plain, folder)
+    monkeypatch.setenv("PATH", f"{home}/bin{os.pathsep}{os.environ['PATH']}")
+    run = plain.run()
+    assert "committed" in log_of(plain, run.run_id).split()
+
+
+def install_editable(home: Path, project: Path, package: Path) -> None:
+    """What `pip install -e` leaves in a virtual environment: a .pth file and PEP 610's record."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site = home / "lib" / version / "site-packages"
+    info = site / "own-1.0.dist-info"
+    info.mkdir()
+    (site / "own.pth").write_text(f"{package}\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (info / "direct_url.json").write_text(
+        f'{{"url": "{project.as_uri()}", "dir_info": {{"editable": true}}}}'
+    )
