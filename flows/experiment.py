@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import flow, runtime
 
+from anchored.journal import new_key
 from anchored.steps.close_run import may_be_resumed
 from anchored.steps.seal import Sealed
 from anchored.workspace import open_repo, root_of
@@ -40,7 +41,7 @@ def experiment(
 
     """
     root = str(root_of(repo))
-    key = resume or open_run(root, run_name, params or {}, snapshot=snapshot)
+    key = resume or open_run(root, run_name, params or {}, snapshot=snapshot, key=new_key())
     try:
         version_data(root, key)
         push_data(root, key)

@@ -16,12 +16,12 @@ from tasks.retrying import RETRIED
 
 @task(name="open_run", task_run_name="open run", **RETRIED)
 def open_run(
-    repo: str, run_name: str | None, params: Mapping[str, ParamValue], *, snapshot: bool
+    repo: str, run_name: str | None, params: Mapping[str, ParamValue], *, snapshot: bool, key: str
 ) -> str:
-    """Opens the run; returns the key of its journal."""
+    """Opens the run; returns the key of its journal, the same for every try."""
     workspace = opened(repo)
     request = RunRequest(name=run_name, params=params, snapshot=snapshot)
-    journal = open_tracker_run(workspace, request, current_flow())
+    journal = open_tracker_run(workspace, request, current_flow(), key=key)
     workspace.report.say(f"run {journal.run.name!r} is open, id {journal.run.run_id}")
     present_name(journal.run)
     return journal.key

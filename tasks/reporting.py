@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anchored.steps.training_repo import TrainingRepo
 
 # Progress is for the terminal that waits, not for the run's log: thousands of lines a minute.
-# Whoever wants it attaches a handler: records carry `step`, or `done` and `total`.
+# Whoever wants it attaches a handler: records carry `step`, or `done`, `total` and `unit`.
 PROGRESS = logging.getLogger("anchored.progress")
 
 
@@ -38,9 +38,9 @@ class RunLog:
     def output(self, line: str) -> None:
         self._log.info(line, extra={"training_output": True})
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int, *, unit: str = "") -> None:
         if PROGRESS.isEnabledFor(logging.DEBUG):
-            PROGRESS.debug("%s", what, extra={"done": done, "total": total})
+            PROGRESS.debug("%s", what, extra={"done": done, "total": total, "unit": unit})
 
 
 def opened(repo: str) -> TrainingRepo:

@@ -13,6 +13,7 @@ from anchored.errors import ServiceFailed
 RETRIES = 4
 FIRST_DELAY = 1.6  # seconds; doubled for every retry: 24 s of waiting in all, before jitter
 JITTER = 0.3
+SILENT_TRIES = 2
 
 
 class Once(TypedDict):
@@ -31,10 +32,15 @@ class Retried(Once):
     retry_condition_fn: Any
 
 
-def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failed try may succeed when repeated."""
+def is_transient(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed try may succeed when repeated.
+
+    A service that is silent costs up to 20 s a try: the second one is the last.
+    """
     error = state.result(raise_on_failure=False)
-    return isinstance(error, ServiceFailed) and error.transient
+    if not isinstance(error, ServiceFailed) or not error.transient:
+        return False
+    return not error.silent or run.run_count < SILENT_TRIES
 
 
 ONCE = Once(cache_policy=NO_CACHE, persist_result=False)

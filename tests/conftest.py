@@ -28,7 +28,7 @@ def isolated(
         monkeypatch.setenv(name, value)
     (home / ".gitconfig").write_text(
         "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
-        "[init]\n\tdefaultBranch = main\n[protocol \"file\"]\n\tallow = always\n"
+        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
     )
     yield home
     shutil.rmtree(home, ignore_errors=True)

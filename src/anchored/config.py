@@ -11,8 +11,17 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
+from anchored.decisions.command import checked_value, filled_command, names_in_quotes
 from anchored.decisions.paths import normalized, overlapping
 from anchored.errors import BadParam, ConfigError
 from anchored.records import ParamValue
@@ -21,7 +30,7 @@ FILE = "anchored.toml"
 PYPROJECT = "pyproject.toml"
 
 RepoPath = Annotated[str, AfterValidator(normalized)]
-Scalar = Annotated[bool | int | float | str, Field(union_mode="left_to_right")]
+Scalar = Annotated[ParamValue, PlainValidator(checked_value)]
 
 
 class _Section(BaseModel):
@@ -54,6 +63,15 @@ class Train(_Section):
         for name in placeholders(self.command):
             if name not in self.params:
                 raise ValueError(f"command: {{{name}}} is not among [train.params]")
+        for name in names_in_quotes(self.command):
+            raise ValueError(
+                f"command: {{{name}}} stands inside quotes; leave them out, "
+                "values are quoted when they are filled in"
+            )
+        try:
+            filled_command(self.command, self.params)
+        except ValueError as error:
+            raise ValueError(f"command: {error}") from error
         return self
 
 
@@ -131,15 +149,14 @@ def parse_config(text: bytes | str, file: str, *, default_experiment: str) -> Co
     Raises `ConfigError` with the place for what is not TOML, unknown keys, wrong types, paths
     that leave the repo, inputs that overlap and placeholders without a parameter.
     """
-    source = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else text
+    source = text.decode("utf-8-sig", errors="replace") if isinstance(text, bytes) else text
     try:
         document = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        raise ConfigError(
-            f"not valid TOML: {error}", file=file, line=int(line[1]) if line else None
-        ) from error
-    table = document.get("tool", {}).get("anchored", {}) if file == PYPROJECT else document
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else len(source.splitlines())  # "at end of document"
+        raise ConfigError(f"not valid TOML: {error}", file=file, line=line) from error
+    table = document["tool"]["anchored"] if file == PYPROJECT else document
     prefix = "tool.anchored." if file == PYPROJECT else ""
     try:
         config = Config.model_validate(table)
@@ -153,9 +170,10 @@ def parse_config(text: bytes | str, file: str, *, default_experiment: str) -> Co
 def has_table(text: bytes) -> bool:
     """Whether a `pyproject.toml` has a table `[tool.anchored]`."""
     try:
-        return "anchored" in tomllib.loads(text.decode("utf-8", errors="replace")).get("tool", {})
+        tool = tomllib.loads(text.decode("utf-8-sig", errors="replace")).get("tool")
     except tomllib.TOMLDecodeError:
         return False
+    return isinstance(tool, dict) and "anchored" in tool
 
 
 def named_paths(text: bytes) -> tuple[str, ...]:
@@ -169,7 +187,9 @@ def named_paths(text: bytes) -> tuple[str, ...]:
 
 
 def _config_error(error: ValidationError, source: str, file: str, prefix: str) -> ConfigError:
-    first = error.errors(include_url=False)[0]
+    # A misspelt key is a missing one too: what is there and unknown says more.
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     keys = [str(part) for part in first["loc"] if not isinstance(part, int)]
     problem = first["msg"].removeprefix("Value error, ")
     named = re.match(r"([a-z_.]+): (.*)", problem, re.DOTALL)
@@ -179,8 +199,8 @@ def _config_error(error: ValidationError, source: str, file: str, prefix: str) -
         problem = "unknown key"
     elif first["type"] == "missing":
         problem = "required, but missing"
-    # Types of a union come as a last key that is a type's name, not a key of the file.
-    keys = [key for key in keys if key not in {"bool", "int", "float", "str"} or key == "str_"]
+    elif first["type"] == "model_type":
+        problem = "must be a table"
     line = line_of(source, [*prefix.strip(".").split("."), *keys] if prefix else keys)
     return ConfigError(problem, file=file, key=prefix + ".".join(keys), line=line)
 
@@ -189,7 +209,12 @@ def line_of(source: str, keys: list[str]) -> int | None:
     """The line (from 1) where a dotted key stands, or the table nearest above it."""
     best: int | None = None
     table: list[str] = []
+    in_text = False
     for number, line in enumerate(source.splitlines(), start=1):
+        began_in_text = in_text
+        in_text ^= len(re.findall(r"\"{3}|'{3}", line)) % 2 == 1
+        if began_in_text:
+            continue
         if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
             table = [part.strip(" \"'") for part in header[1].split(".")]
             if keys[: len(table)] == table:
@@ -202,6 +227,10 @@ def line_of(source: str, keys: list[str]) -> int | None:
 
 
 def _as_type_of(example: ParamValue, value: ParamValue, name: str) -> ParamValue:
+    try:
+        value = checked_value(value)
+    except ValueError as error:
+        raise BadParam(f"parameter {name!r} {error}") from error
     if isinstance(example, str):
         return value if isinstance(value, str) else str(value)
     if isinstance(value, str):
@@ -221,6 +250,8 @@ def _as_type_of(example: ParamValue, value: ParamValue, name: str) -> ParamValue
 
 def _parsed(text: str) -> ParamValue:
     """A `-p` value read as TOML reads a number or truth value; else the text itself."""
+    if re.search(r"[\s#]", text):  # TOML would take a comment or a second line
+        return text
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -162,13 +162,23 @@ class InputChanged(RunFailed):
 
 
 class ServiceFailed(AnchoredError):
-    """A service or remote did not do its part; `transient` says whether a retry may help."""
+    """A service or remote did not do its part; `transient` says whether a retry may help.
+
+    `silent`: nothing was heard of it for as long as one waits, and a retry waits as long again.
+    """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, transient: bool = True, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        transient: bool = True,
+        silent: bool = False,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.transient = transient
+        self.transient, self.silent = transient, silent
 
 
 class RemoteFailed(ServiceFailed):

@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import socket
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ import psutil
 
 from anchored.records import Environment, RunRecord
 
+SCRATCH, LONGEST_USE = "scratch-", 24 * 3600.0  # prefix of a folder's name, and seconds
 FOLDER = Path(".dvc") / "tmp" / "anchored"
 
 
@@ -72,15 +75,15 @@ class Journal:
     step: Step
     base: str
     snapshot: bool = False
-    training: tuple[int, float] | None = None  # process group, and when its leader started
+    training: int | None = None  # the session of processes that trains
     environment: Environment = field(default_factory=Environment)
     output_files: tuple[str, ...] = ()
     owner: Owner | None = None
 
     @classmethod
-    def start(cls, run: RunRecord, *, base: str, snapshot: bool) -> Self:
+    def start(cls, run: RunRecord, *, base: str, snapshot: bool, key: str | None = None) -> Self:
         return cls(
-            key=uuid.uuid4().hex,
+            key=key or new_key(),
             run=run,
             step=Step.OPENING,
             base=base,
@@ -118,11 +121,16 @@ class Journal:
             step=Step[value["step"]],
             base=value["base"],
             snapshot=value["snapshot"],
-            training=tuple(value["training"]) if value["training"] else None,
+            training=value["training"],
             environment=Environment.parse(json.dumps(value["environment"])),
             output_files=tuple(value["output_files"]),
             owner=Owner(**value["owner"]) if value["owner"] else None,
         )
+
+
+def new_key() -> str:
+    """A key that no other run has."""
+    return uuid.uuid4().hex
 
 
 def process_started(pid: int) -> float | None:
@@ -132,6 +140,14 @@ def process_started(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return None
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        age = time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return folder.name.startswith(SCRATCH) and age < LONGEST_USE
 
 
 class Journals:
@@ -155,6 +171,13 @@ class Journals:
     def log(self, key: str) -> Path:
         """Training's output."""
         return self.home(key) / "train.log"
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for a moment, on the file system that the DVC cache can be linked on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.folder) as folder:
+            yield Path(folder)
 
     def write(self, journal: Journal) -> Journal:
         """Puts a journal on disk and returns it."""
@@ -213,11 +236,11 @@ class Journals:
 
     def sweep(self) -> None:
         """Takes away folders without a journal: a run was cut off before its first or after its
-        last word.
+        last word. A scratch folder may be in use, and goes when it is a day old.
         """
         with self.locked():
             for home in self.folder.iterdir():
-                if home.is_dir() and not (home / "journal.json").exists():
+                if home.is_dir() and not (home / "journal.json").exists() and not _in_use(home):
                     shutil.rmtree(home, ignore_errors=True)
 
     @contextmanager

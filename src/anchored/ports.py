@@ -28,8 +28,11 @@ class Report(Protocol):
     def output(self, line: str) -> None:
         """One line of the training's own output, secrets already masked."""
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """How far a long piece of work has come; called often, cheap to ignore."""
+    def progress(self, what: str, done: int, total: int, *, unit: str = "") -> None:
+        """How far a long piece of work has come; called often, cheap to ignore.
+
+        `done` and `total` count objects, or bytes where `unit` is `B`; `total` 0 is unknown.
+        """
 
 
 class Silent:
@@ -41,7 +44,7 @@ class Silent:
 
     def output(self, line: str) -> None: ...
 
-    def progress(self, what: str, done: int, total: int) -> None: ...
+    def progress(self, what: str, done: int, total: int, *, unit: str = "") -> None: ...
 
 
 class Advance(StrEnum):
@@ -164,6 +167,12 @@ class DataStore(Protocol):
 
     def check_link(self, path: str) -> None:
         """Raises `BadInput` where the path is a link that leads neither into repo nor cache."""
+
+    def check_content(self, path: str) -> None:
+        """Raises `BadInput` where what stands at the path cannot be versioned.
+
+        That is an empty folder, and one that holds links out of the repo or no regular files.
+        """
 
     def add(self, file: Path, path: str, report: Report, *, move: bool = False) -> Pointer:
         """Hashes a file or folder into the cache, as the content of repo path `path`.

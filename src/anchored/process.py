@@ -15,9 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 TAIL = 40  # lines kept for an error message
 LONGEST_LINE = 64 * 1024  # bytes after which a line without an end is passed on
+# Put before a command, the shell waits for a line; without one, its parent is dead.
+GATE = "read -r _ || exit 1; exec </dev/null\n"
+PIPE = 1 << 20  # bytes that a pipe can hold, at the most
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Ending:
         if self.timed_out:
             return "ran out of time"
         if self.status < 0:
-            return f"was killed by {signal.Signals(-self.status).name}"
+            return f"was killed by {_signal_name(-self.status)}"
         if self.status == 127:
             return "was not found (exit status 127)"
         # A shell reports a killed child as 128 + signal.
@@ -57,14 +62,15 @@ def run_command(
     """Runs a shell command to its end; kills its whole process group on time-out or interruption.
 
     `on_line` gets every line of output, and what it returns is what stands in `log`. `on_start`
-    gets the process group's id, before the first line is read.
+    gets the id of its session and process group, and the command begins when it has returned:
+    should this process be killed before, the command never ran.
     """
     process = subprocess.Popen(
-        command,
+        GATE + command,
         shell=True,
         cwd=cwd,
         env=dict(variables),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -72,6 +78,7 @@ def run_command(
     tail: deque[str] = deque(maxlen=TAIL)
     try:
         on_start(process.pid)
+        _let_go(process)
         with log.open("w", encoding="utf-8") as stream:
 
             def take(line: str) -> None:
@@ -87,6 +94,20 @@ def run_command(
     return Ending(status=process.returncode, timed_out=timed_out, tail=tuple(tail))
 
 
+def _signal_name(number: int) -> str:
+    """The signal's name; real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin as gate:
+        gate.write(b"go\n")
+
+
 def _follow(
     process: subprocess.Popen[bytes], take: Callable[[str], None], timeout: float | None
 ) -> bool:
@@ -95,23 +116,28 @@ def _follow(
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
     os.set_blocking(descriptor, False)
-    pending = b""
+    pending, undrained = b"", PIPE
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
-        while True:
+        while undrained > 0:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return True
-            ready = selector.select(0.2 if left is None else min(left, 0.2))
+            # A daemon that training left behind may hold the pipe open, and go on writing to it:
+            # the process decides, and what it wrote was in the pipe when it ended.
+            ended = process.poll() is not None
+            wait = 0.2 if left is None else min(left, 0.2)
+            ready = selector.select(0 if ended else wait)
             chunk = _read(descriptor) if ready else None
             if chunk:
                 *lines, pending = (pending + chunk).replace(b"\r\n", b"\n").split(b"\n")
                 if len(pending) > LONGEST_LINE:
-                    lines, pending = [*lines, pending], b""
+                    line, pending = _cut(pending)
+                    lines.append(line)
                 for line in lines:
                     take(_text(line))
-            # A daemon that training left behind may hold the pipe open: the process decides.
-            elif chunk == b"" or process.poll() is not None:
+                undrained -= len(chunk) if ended else 0
+            elif chunk == b"" or ended:
                 break
         if pending:
             take(_text(pending))
@@ -127,6 +153,12 @@ def _read(descriptor: int) -> bytes | None:
         return os.read(descriptor, 1 << 16)
     except BlockingIOError:
         return None
+
+
+def _cut(line: bytes) -> tuple[bytes, bytes]:
+    """A line's start and rest, cut between words: half a secret would not be known for one."""
+    end = max(line.rfind(b" "), line.rfind(b"\r")) + 1
+    return (line[:end], line[end:]) if end else (line, b"")
 
 
 def _text(line: bytes) -> str:
@@ -147,6 +179,33 @@ def end_group(group: int, leader: subprocess.Popen[bytes] | None = None) -> None
         os.killpg(group, signal.SIGKILL)
     if leader is not None:
         leader.wait()
+
+
+def end_session(session: int, *, mark: tuple[str, str]) -> None:
+    """Ends what is left of a session whose leader may be gone: asks first, kills after the grace.
+
+    Only processes with the variable `mark` in their environment are ended: a number is no proof.
+    """
+    deadline, asked = time.monotonic() + GRACE, set()
+    while (members := _members(session, mark)) and time.monotonic() < deadline + GRACE:
+        for process in members:
+            with suppress(psutil.Error):
+                if time.monotonic() > deadline:
+                    process.kill()
+                elif process.pid not in asked:
+                    asked.add(process.pid)
+                    process.terminate()
+        time.sleep(0.02)
+
+
+def _members(session: int, mark: tuple[str, str]) -> list[psutil.Process]:
+    """Live processes of a session; a zombie has no environment left."""
+    members = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == session and process.environ().get(mark[0]) == mark[1]:
+                members.append(process)
+    return members
 
 
 def interpreter_of(command: str, variables: Mapping[str, str], cwd: Path) -> str | None:

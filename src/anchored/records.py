@@ -193,7 +193,10 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
-    """A run as the tracker has it. Times are in milliseconds since the epoch; None is unknown."""
+    """A run as the tracker has it, but for metrics that are no finite numbers: JSON has none.
+
+    Times are in milliseconds since the epoch; None is unknown.
+    """
 
     run_id: str
     name: str

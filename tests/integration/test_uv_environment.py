@@ -85,5 +85,5 @@ def test_what_cannot_be_built_fails_the_run_in_uvs_words(locked: Repo) -> None:
 
 def test_a_commit_without_a_lock_is_refused(repo: Repo) -> None:
     repo.configure('model = "models/model.bin"', 'model = "models/model.bin"\nenvironment = "uv"')
-    with pytest.raises(NotReady, match="neither uv.lock nor requirements.txt"):
+    with pytest.raises(NotReady, match=r"neither uv\.lock nor requirements\.txt"):
         repo.run()

@@ -26,7 +26,7 @@ from anchored.records import Ended, ParamValue, TrackedRun
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
@@ -231,6 +231,10 @@ class MlflowTracker:
 
     def _search(self, query: str, limit: int | None = None) -> Iterator[TrackedRun]:
         token, left = None, limit
+        with self._calling():
+            # Asking makes no experiment: whoever only looks changes nothing.
+            if self._found_experiment() is None:
+                return
         while left is None or left > 0:
             with self._calling():
                 page = self._client.search_runs(
@@ -309,6 +313,7 @@ def _failure(error: Exception, uri: str, run_id: str) -> Exception:
     return TrackerFailed(
         f"MLflow at {uri}: {said}",
         transient=transient,
+        silent="timed out" in said.lower(),
         hint="see that the tracking server runs and that tracker.uri in anchored.toml is right",
     )
 
@@ -347,9 +352,12 @@ def _original_key(key: str) -> str:
 
 
 def _safe_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags that MLflow takes whole: keys too long for it are in `anchored/run.json` only."""
+    """Tags that MLflow takes whole: what is too long for it is in `anchored/run.json` only.
+
+    A value too long leaves its tag empty, for what the tag said before no longer holds.
+    """
     safe = {_safe_key(key): value for key, value in tags.items()}
-    return {k: v for k, v in safe.items() if len(k) <= LONGEST_KEY and len(v) <= LONGEST_TAG}
+    return {k: v if len(v) <= LONGEST_TAG else "" for k, v in safe.items() if len(k) <= LONGEST_KEY}
 
 
 def _quoted(text: str) -> str:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from anchored.cli.render import human_size
+
 REFRESH = 0.1  # seconds between two updates of the progress shown
 
 
@@ -54,8 +56,9 @@ class StepHandler(logging.Handler):
         if self._status is None or now - self._shown < REFRESH:
             return
         self._shown = now
-        done, total = record.done, record.total  # type: ignore[attr-defined]
-        amount = f" {done:,} of {total:,}" if total else ""
+        done, total, unit = record.done, record.total, record.unit  # type: ignore[attr-defined]
+        shown = human_size if unit == "B" else "{:,}".format
+        amount = f" {shown(done)} of {shown(total)}" if total else ""
         self._status.update(f"{escape(self._step)}: {escape(record.getMessage())}{amount}")
 
     def _line(self, record: logging.LogRecord) -> None:

@@ -16,12 +16,14 @@ def parse_metrics(text: bytes, file: str) -> dict[str, float]:
     """
     try:
         document: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadOutcome(f"{file} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise BadOutcome(f"{file} must hold one flat JSON object, not {_kind(document)}")
     metrics = {}
     for name, value in document.items():
+        if not name.strip():
+            raise BadOutcome(f"{file} holds a metric without a name")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadOutcome(f"{file}: metric {name!r} is {_kind(value)}, not a number")
         try:

@@ -15,7 +15,7 @@ def normalized(path: str) -> str:
     """
     if not path.strip():
         raise ValueError("must not be empty")
-    if any(ord(character) < 32 for character in path):
+    if any(ord(character) < 32 or ord(character) == 127 for character in path):
         raise ValueError("must not hold control characters")
     if posixpath.isabs(path) or path.startswith("~"):
         raise ValueError(f"{path!r} is outside the repository; name it from the repository's root")

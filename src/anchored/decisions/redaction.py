@@ -12,7 +12,7 @@ MASK = "***"
 # Lengths are bounded: training may print lines that would cost quadratic time.
 _USERINFO = re.compile(
     r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
-    r"(?P<userinfo>[^/\s]{1,512}|[^/\s:@]{0,128}:(?!\d+/)[^\s@]{0,512})@"
+    r"(?P<userinfo>[^/\s]{1,4096}|[^/\s:@]{0,128}:(?!\d+/)[^\s@]{0,4096})@"
 )
 _SECRET_NAME = re.compile(
     r"TOKEN(?!IZERS)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$"

@@ -64,7 +64,6 @@ def render_tags(run: RunRecord) -> dict[str, str]:
         MLFLOW_COMMIT: run.git.source_commit,
         BRANCH: run.git.branch,
         REPO_URL: run.git.repo_url,
-        STATE: str(run.state),
         ENVIRONMENT: str(run.environment.get("md5", "")),
         REPRODUCES: run.reproduces or "",
         VERDICT: run.verdict or "",
@@ -73,6 +72,7 @@ def render_tags(run: RunRecord) -> dict[str, str]:
     }
     tags |= _hash_tags(DATA, run.data) | _hash_tags(MODEL, run.model)
     tags[RECORD] = _render_details(run)
+    tags[STATE] = str(run.state)  # the last: trackers may take many tags in several calls
     return {key: value for key, value in tags.items() if value}
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 
 from anchored.decisions import tags
+from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import (
+    AmbiguousRun,
     AnchoredError,
+    BadInput,
     RunFailed,
     ServiceFailed,
     TrainingFailed,
@@ -19,6 +23,7 @@ from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
 from anchored.records import Ended, RunRecord, State
 from anchored.steps.log_run import logged_files
+from anchored.steps.open_run import adopted
 from anchored.steps.train import end_orphans
 from anchored.steps.training_repo import TrainingRepo, moment, now
 
@@ -37,31 +42,44 @@ def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool
         repo.store.mend(journal.run.data, repo.report)
     run = journal.run.with_(state=State.FAILED, ended=now().isoformat(timespec="milliseconds"))
     if run.run_id:
-        reason = error.message if isinstance(error, AnchoredError) else str(error)
-        document = json.dumps(run.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
-        repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
-        files = logged_files(repo, journal)
-        files = LoggedFiles(files.files, {**files.texts, "anchored/run.json": document})
-        repo.tracker.log_files(run.run_id, files)
-        repo.tracker.set_tags(
-            run.run_id, tags.render_tags(run) | {tags.ERROR: reason[:LONGEST_REASON]}
-        )
-        ending = Ended.KILLED if killed else Ended.FAILED
-        repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))
+        # Nobody is left to tell of a run that was deleted meanwhile.
+        with suppress(UnknownRun):
+            _tell(repo, journal, run, error, killed=killed)
     repo.journals.close(key)
+
+
+def _tell(
+    repo: TrainingRepo, journal: Journal, run: RunRecord, error: BaseException, *, killed: bool
+) -> None:
+    """Tells the tracker how the run failed."""
+    reason = error.message if isinstance(error, AnchoredError) else redact(str(error))
+    document = json.dumps(run.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+    repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
+    files = logged_files(repo, journal)
+    files = LoggedFiles(files.files, {**files.texts, "anchored/run.json": document})
+    repo.tracker.log_files(run.run_id, files)
+    repo.tracker.set_tags(run.run_id, tags.render_tags(run) | {tags.ERROR: reason[:LONGEST_REASON]})
+    ending = Ended.KILLED if killed else Ended.FAILED
+    repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))
 
 
 def may_be_resumed(repo: TrainingRepo, key: str, error: BaseException) -> bool:
     """Whether a run that an error or an interruption stopped can go on later, from where it was.
 
     A service that failed costs nothing: its work waits. A run whose training or outcome is at
-    fault, or that cannot be right as it was asked for, is over.
+    fault, that cannot be right as it was asked for, or that the tracker has lost, is over.
     """
     journal = repo.journals.read(key)
     if journal is None:
         return True
-    if isinstance(error, RunFailed | WrongUse):
+    if isinstance(error, UnknownRun):
+        # Deleted where it was opened, it is over; not so where another tracker was asked.
+        return journal.run.tracker.uri != url_without_credentials(repo.tracker.uri)
+    if isinstance(error, RunFailed | BadInput):
         return False
+    if isinstance(error, WrongUse):
+        # Before training, nothing is lost with the run; after it, the model would be.
+        return journal.step >= Step.TRAINED
     return isinstance(error, ServiceFailed) or journal.step != Step.TRAINING
 
 
@@ -83,40 +101,32 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
 
     Runs that another live process works on are passed over. A run that was cut off while it was
     being opened is looked for in the tracker, and forgotten where the tracker never had it.
-    Raises `UnknownRun` where a run is named that is not unfinished here.
+    Raises `UnknownRun` where a run is named that is not unfinished here, and `AmbiguousRun`.
     """
-    found = False
     repo.journals.sweep()
-    for seen in list(repo.journals.all()):
-        if wanted is not None and not _is_meant(seen.run, wanted):
-            continue
-        found = True
+    meant = [j for j in repo.journals.all() if wanted is None or _is_meant(j.run, wanted)]
+    if wanted is not None and not meant:
+        raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
+    if wanted is not None and len(meant) > 1:
+        raise AmbiguousRun(wanted, [f"{j.run.run_id}  {j.run.started[:19]}" for j in meant])
+    for seen in meant:
         journal = repo.journals.claim(seen.key)
         if journal is None:
             name = seen.run.name
             repo.report.say(f"{name} is being worked on by another process, left to it")
             continue
-        if journal.step == Step.OPENING:
-            journal = _adopted(repo, journal)
-        if journal is not None:
-            yield Unfinished(key=journal.key, run=journal.run, step=journal.step)
-    if wanted is not None and not found:
-        raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
+        if journal.step == Step.OPENING and (journal := adopted(repo, journal)) is None:
+            repo.journals.close(seen.key)
+            continue
+        yield Unfinished(key=journal.key, run=journal.run, step=journal.step)
 
 
 def fail_cut_off(repo: TrainingRepo, key: str) -> None:
-    """Closes a run whose training was cut off."""
-    fail_run(repo, key, TrainingFailed("training was cut off"), killed=True)
-
-
-def _adopted(repo: TrainingRepo, journal: Journal) -> Journal | None:
-    """The journal with the run that the tracker opened for it; None, and closed, without one."""
-    for tracked in repo.tracker.runs_tagged(tags.ATTEMPT, journal.key):
-        record = tags.record_of(tracked, kind=repo.tracker.kind, uri=repo.tracker.uri)
-        run = journal.run.with_(run_id=tracked.run_id, tracker=record.tracker)
-        return repo.journals.write(replace(journal, step=Step.OPENED, run=run))
-    repo.journals.close(journal.key)
-    return None
+    """Closes a run whose training was cut off, or that was being closed as failed already."""
+    said = None
+    with suppress(UnknownRun):
+        said = repo.tracker.run(repo.journal(key).run.run_id).tags.get(tags.ERROR)
+    fail_run(repo, key, TrainingFailed(said or "training was cut off"), killed=said is None)
 
 
 def _is_meant(run: RunRecord, wanted: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from anchored.decisions.tags import record_of
+from anchored.decisions.tags import RECORD, record_of
 from anchored.errors import AmbiguousRun, UnknownRun
 from anchored.records import Environment, RunRecord, TrackedRun
 from anchored.steps.training_repo import TrainingRepo
@@ -49,6 +51,13 @@ def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
 
 def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
     """The run with all that its artifacts add to its tags."""
+    if not tracked.tags.get(RECORD) and (
+        text := repo.tracker.artifact(tracked.run_id, "anchored/run.json")
+    ):
+        # Its details were too long for a tag.
+        details = json.loads(text)
+        details["ref"] = details["git"]["ref"]
+        tracked = replace(tracked, tags={**tracked.tags, RECORD: json.dumps(details)})
     run = _record(repo, tracked)
     document = repo.tracker.artifact(tracked.run_id, "anchored/environment.json")
     if document is None:

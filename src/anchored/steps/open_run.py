@@ -19,8 +19,15 @@ from anchored.decisions.pointers import pointer_path
 from anchored.decisions.tags import render_tags
 from anchored.errors import BadInput, DirtyTree, NotReady
 from anchored.journal import Journal, Step
-from anchored.records import FlowLink, GitFacts, ParamValue, RunRecord, TrackerLink
-from anchored.steps.training_repo import TrainingRepo, name_or_generated, now
+from anchored.records import (
+    FlowLink,
+    GitFacts,
+    ParamValue,
+    RunRecord,
+    TrackedRun,
+    TrackerLink,
+)
+from anchored.steps.training_repo import TrainingRepo, moment, name_or_generated, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,29 @@ def check_request(repo: TrainingRepo, request: RunRequest) -> None:
         _check_clean(repo, head)
 
 
-def open_run(repo: TrainingRepo, request: RunRequest, flow: FlowLink) -> Journal:
-    """Checks the request and the remote, then opens the tracker run; owned by this process."""
+def open_run(
+    repo: TrainingRepo, request: RunRequest, flow: FlowLink, *, key: str | None = None
+) -> Journal:
+    """Checks the request and the remote, then opens the tracker run; owned by this process.
+
+    Called again with the same key, it finds the run that the first call opened.
+    """
+    begun = repo.journals.claim(key) if key else None
+    journal = begun or _intended(repo, request, flow, key)
+    if journal.step > Step.OPENING:
+        return journal
+    try:
+        return (begun and adopted(repo, begun)) or _opened(repo, journal)
+    except Exception:
+        # No answer may still mean a run: a later resume looks for the attempt.
+        repo.journals.release(journal.key)
+        raise
+
+
+def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str | None) -> Journal:
     check_request(repo, request)
     repo.store.probe_remote()
-    config, started = repo.config, now()
+    config = repo.config
     params = config.params_with(request.params)
     run = RunRecord(
         run_id="",
@@ -62,20 +87,31 @@ def open_run(repo: TrainingRepo, request: RunRequest, flow: FlowLink) -> Journal
         command=filled_command(config.train.command, params),
         tracker=TrackerLink(kind=repo.tracker.kind, uri=repo.tracker.uri),
         prefect=flow,
-        started=started.isoformat(timespec="milliseconds"),
+        started=now().isoformat(timespec="milliseconds"),
     )
-    journal = Journal.start(run, base=repo.code.head(), snapshot=request.snapshot)
-    repo.journals.write(journal)
-    try:
-        tracked = repo.tracker.open_run(
-            name=run.name,
-            tags=render_tags(run) | {tags.ATTEMPT: journal.key},
-            started=started,
-        )
-    except Exception:
-        # No answer may still mean a run: a later resume looks for the attempt.
-        repo.journals.release(journal.key)
-        raise
+    return repo.journals.write(
+        Journal.start(run, base=repo.code.head(), snapshot=request.snapshot, key=key)
+    )
+
+
+def _opened(repo: TrainingRepo, journal: Journal) -> Journal:
+    run = journal.run
+    tracked = repo.tracker.open_run(
+        name=run.name,
+        tags=render_tags(run) | {tags.ATTEMPT: journal.key},
+        started=moment(run.started),
+    )
+    return _with(repo, journal, tracked)
+
+
+def adopted(repo: TrainingRepo, journal: Journal) -> Journal | None:
+    """The journal with the run that the tracker opened for its attempt; None without one."""
+    for tracked in repo.tracker.runs_tagged(tags.ATTEMPT, journal.key):
+        return _with(repo, journal, tracked)
+    return None
+
+
+def _with(repo: TrainingRepo, journal: Journal, tracked: TrackedRun) -> Journal:
     record = tags.record_of(tracked, kind=repo.tracker.kind, uri=repo.tracker.uri)
     return repo.journals.write(
         journal.at(Step.OPENED, run_id=tracked.run_id, tracker=record.tracker)
@@ -102,6 +138,8 @@ def _check_input(repo: TrainingRepo, path: str, head: str) -> None:
             raise BadInput(path, "there is no such input", hint=f"see data.inputs in {FILE}")
     elif not os.access(place, os.R_OK):
         raise BadInput(path, "cannot be read")
+    else:
+        repo.store.check_content(path)
     repo.store.check_owner(path)
 
 
@@ -151,7 +189,8 @@ def _left_by_dvc_add(repo: TrainingRepo, config: Config, head: str) -> dict[str,
     for path in config.data.inputs:
         file = ignore_file(path)
         before = files.get(file) or repo.code.read(head, file) or b""
-        files[file] = with_lines(before.decode(), [ignore_line(path)]).encode()
+        after = with_lines(before.decode(errors="surrogateescape"), [ignore_line(path)])
+        files[file] = after.encode(errors="surrogateescape")
     return files
 
 

@@ -35,11 +35,12 @@ def seal(repo: TrainingRepo, key: str) -> Sealed:
     if journal.snapshot:
         branch = BranchOutcome(Advance.LEFT, reason="--snapshot pins the run without moving it")
     else:
-        branch = repo.code.advance(
-            run.git.branch,
-            base=journal.base,
-            commit=run.git.commit,
-            message=f"Merge run {run.name}\n\nAnchored-Run: {run.run_id}\n",
-        )
+        with repo.journals.locked():  # of two runs that end at once, the second has to merge
+            branch = repo.code.advance(
+                run.git.branch,
+                base=journal.base,
+                commit=run.git.commit,
+                message=f"Merge run {run.name}\n\nAnchored-Run: {run.run_id}\n",
+            )
     repo.journals.close(key)
     return Sealed(run=run, branch=branch)

@@ -1,0 +1,165 @@
+"""Runs in a process of their own that is killed at a named point: no handler, no clean-up.
+
+The process is forked from a server that has everything imported, so that a kill costs the run
+alone. A point is a method of a port or of the journals, reached for the nth time:
+
+    "after tracker.open_run", "before journals.write TRAINED", "after code.commit 2"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psutil
+
+from anchored.adapters.dvc_store import DvcStore
+from anchored.adapters.git_repo import GitRepo
+from anchored.adapters.mlflow_tracker import MlflowTracker
+from anchored.journal import FOLDER, Journals
+from anchored.ports import Silent
+from anchored.records import RunRecord
+from anchored.steps.close_run import claim_unfinished, fail_cut_off
+from tests.proof import assert_sealed, assert_stored
+from tests.repos import Repo, TreeState, pointers_at
+
+PORTS = {"tracker": MlflowTracker, "store": DvcStore, "code": GitRepo, "journals": Journals,
+         "report": Silent}  # fmt: skip
+
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["tests.killed", "mlflow.tracking", "dvc.repo"])
+
+
+def kill(repo: Repo, point: str, **request: Any) -> None:
+    """A run called "one" that is killed at this point; returns when its process is gone."""
+    done = in_process(killing, repo, point, request)
+    assert done.exitcode == -signal.SIGKILL, f"never came to the point {point!r}"
+
+
+def in_process(target: Callable[..., None], *args: Any) -> Any:
+    """The process that has run a function to its end, whatever end that was."""
+    process = started(target, *args)
+    process.join(120)
+    assert process.exitcode is not None
+    return process
+
+
+def started(target: Callable[..., None], *args: Any) -> Any:
+    """A process that has begun to run a function, in the test's environment."""
+    process = _server.Process(target=_in_environment, args=(dict(os.environ), target, *args))
+    process.start()
+    return process
+
+
+def _in_environment(variables: dict[str, str], target: Callable[..., None], *args: Any) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+    target(*args)
+
+
+def killing(repo: Repo, point: str, request: dict[str, Any]) -> None:
+    """Runs the steps in this process, which ends at the point."""
+    moment, method, *rest = point.split()
+    port, name = method.split(".")
+    step = next((word for word in rest if word.isupper()), None)
+    left = next((int(word) for word in rest if word.isdigit()), 1)
+    original = getattr(PORTS[port], name)
+
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal left
+        meant = step is None or args[0].step.name == step
+        left -= meant
+        if meant and not left and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(self, *args, **kwargs)
+        if meant and not left and moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(PORTS[port], name, wrapped)
+    repo.run("one", **request)
+
+
+def running(repo: Repo, name: str, request: dict[str, Any]) -> None:
+    """A run from beginning to end, in this process."""
+    repo.run(name, **request)
+
+
+def resume(repo: Repo) -> list[RunRecord]:
+    """What `anchored resume` does, without Prefect: the runs that it finished."""
+    workspace = repo.open()
+    finished = []
+    for unfinished in claim_unfinished(workspace):
+        if unfinished.resumable:
+            finished.append(repo.finish(unfinished.key).run)
+        else:
+            fail_cut_off(workspace, unfinished.key)
+    return finished
+
+
+def theirs(repo: Repo) -> TreeState:
+    """The user's tree, index, HEAD and stash; what Git ignores may be caches and is left out."""
+    state = repo.state()
+    seen = [line for line in state.status.splitlines() if not line.startswith("!!")]
+    return replace(state, status="\n".join(seen))
+
+
+def sealed_runs(repo: Repo) -> Iterator[RunRecord]:
+    """The runs that the tracker calls sealed, as their own document tells of them."""
+    for run in repo.runs():
+        if run.state == "sealed":
+            yield RunRecord.from_json(
+                json.loads(repo.artifact(run.run_id, "anchored/run.json") or b"")
+            )
+
+
+def assert_published_is_whole(repo: Repo) -> None:
+    """Every commit on the Git remote has its objects; every run called sealed is."""
+    for commit in repo.git("rev-list", "--all", cwd=repo.origin).split():
+        for pointer in pointers_at(repo, commit).values():
+            assert_stored(repo.store, pointer["outs"][0]["md5"])
+    for run in sealed_runs(repo):
+        assert_sealed(repo, run)
+
+
+def assert_nothing_is_left(repo: Repo) -> None:
+    """No journal, no folder, no private worktree, no process of any run."""
+    folder = repo.root / FOLDER
+    assert [place.name for place in folder.iterdir() if place.is_dir()] == []
+    assert len(repo.git("worktree", "list").splitlines()) == 1
+    assert not trainings(repo)
+
+
+def trainings(repo: Repo) -> list[int]:
+    """Processes that were started as a training of this repository."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("ANCHORED_PARAMS", "").startswith(f"{repo.root}/"):
+                found.append(process.pid)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+            continue
+    return found
+
+
+def assert_cache_is_whole(repo: Repo) -> None:
+    """Every object of the DVC cache has the bytes that its name says."""
+    objects = [file for file in (repo.root / ".dvc/cache/files/md5").rglob("*") if file.is_file()]
+    for file in objects:
+        named = (file.parent.name + file.name).removesuffix(".dir")
+        assert hashlib.md5(file.read_bytes()).hexdigest() == named, f"{file} is corrupt"
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Returns when the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,114 @@
+"""Arguments as users type them, and every error's way to words and an exit code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from anchored import errors
+from anchored.cli import main as cli
+from anchored.cli.render import human_size
+from anchored.errors import AmbiguousRun, AnchoredError, BadParam, ConfigError, DirtyTree
+
+CODES = {
+    errors.WrongUse: 2,
+    errors.RunFailed: 1,
+    errors.ServiceFailed: 3,
+}
+
+
+def leaves(kind: type[AnchoredError]) -> list[type[AnchoredError]]:
+    below = [leaf for sub in kind.__subclasses__() for leaf in leaves(sub)]
+    return below or [kind]
+
+
+def test_every_error_has_the_exit_code_of_its_branch() -> None:
+    for leaf in leaves(AnchoredError):
+        branch = next(branch for branch in CODES if issubclass(leaf, branch))
+        assert leaf.exit_code == CODES[branch], leaf
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = set(re.findall(r"[A-Z]\w+(?:Error|Failed|Use|Ready|Input|Tree|Name|Param|Run|Outcome|Changed)",
+                           errors.__doc__ or ""))  # fmt: skip
+    assert {leaf.__name__ for leaf in leaves(AnchoredError)} <= drawn
+
+
+def test_errors_name_the_thing_and_the_way_out() -> None:
+    tree = DirtyTree([f"file{n}" for n in range(25)])
+    assert "… and 5 more" in tree.message
+    assert tree.hint is not None
+    assert "--snapshot" in tree.hint
+    several = AmbiguousRun("it's", ["one", "two"])
+    assert "fits 2 runs" in several.message
+    assert "--latest" in (several.hint or "")
+    assert ConfigError("bad", file="anchored.toml", key="a.b", line=3).message == (
+        "anchored.toml:3: a.b: bad"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["run"], {"name": None, "params": [], "snapshot": False}),
+        (["run", "a b", "-p", "x=1", "-p", "y=a=b"], {"name": "a b", "params": ["x=1", "y=a=b"]}),
+        (["run", "n", "--snapshot"], {"snapshot": True}),
+        (["--json", "list", "-n", "3"], {"json": True, "limit": 3}),
+        (["list", "--json"], {"json": True, "limit": None}),
+        (["--repo", "a", "show", "x", "--latest"], {"repo": "a", "run": "x", "latest": True}),
+        (["show", "x", "--repo", "b", "--debug"], {"repo": "b", "debug": True}),
+        (["resume"], {"run": None}),
+        (["init", "--remote", "s3://b/x", "--untrack"], {"remote": "s3://b/x", "untrack": True}),
+    ],
+)
+def test_arguments_stand_before_or_after_the_command(
+    argv: list[str], expected: dict[str, object]
+) -> None:
+    got = vars(cli.parser().parse_args(argv))
+    assert {name: got[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("argv", [
+    ["nonsense"], ["run", "a", "b"], ["show"], ["list", "-n", "0"], ["list", "-n", "x"],
+    ["run", "--lags", "3"], ["run", "-p"],
+])  # fmt: skip
+def test_wrong_arguments_end_with_2_and_a_hint(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv)
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert "\nhint: " in said.err
+    assert "Traceback" not in said.err
+
+
+def test_parameters_are_split_at_the_first_equals_sign() -> None:
+    assert cli.params_of(["a=1", "b=x=y", "c=", "a=2"]) == {"a": "2", "b": "x=y", "c": ""}
+    for wrong in ("a", "=1", ""):
+        with pytest.raises(BadParam, match="KEY=VALUE"):
+            cli.params_of([wrong])
+
+
+def test_outside_of_a_repository_is_wrong_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for argv in (["list"], ["show", "x"], ["run", "x"], ["resume"]):
+        assert cli.main([*argv, "--repo", str(tmp_path)]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert re.match(r"error: .* is not in a Git repository\nhint: .*\n$", said.err)
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "usage: anchored" in capsys.readouterr().out
+
+
+def test_sizes_as_people_read_them() -> None:
+    shown = [human_size(n) for n in (0, 999, 1000, 1_500_000, 2_000_000_000, 10**16)]
+    assert shown == ["0 B", "999 B", "1.0 KB", "1.5 MB", "2.0 GB", "10000.0 TB"]

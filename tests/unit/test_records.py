@@ -1,0 +1,198 @@
+"""Records, tags and journals say the same after a trip through JSON, a tracker or the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anchored.decisions import tags
+from anchored.journal import Journal, Journals, Owner, Step
+from anchored.records import (
+    Ended,
+    Environment,
+    FlowLink,
+    GitFacts,
+    Pointer,
+    RunRecord,
+    State,
+    TrackedRun,
+    TrackerLink,
+)
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+hexes = st.text("0123456789abcdef", min_size=32, max_size=32)
+paths = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
+pointers = st.builds(
+    Pointer,
+    path=paths,
+    md5=st.one_of(hexes, hexes.map(lambda md5: f"{md5}.dir")),
+    size=st.integers(0, 2**50),
+    nfiles=st.integers(1, 10**7),
+    hash_name=st.sampled_from(["md5", "md5-dos2unix"]),
+)
+several = st.lists(pointers, max_size=4, unique_by=lambda p: p.path).map(tuple)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+runs = st.builds(
+    RunRecord,
+    run_id=hexes,
+    name=text,
+    experiment=text,
+    state=st.sampled_from(State),
+    git=st.builds(GitFacts, commit=text, source_commit=text, branch=text, repo_url=text, ref=text),
+    data=several,
+    model=several,
+    params=st.dictionaries(
+        text, st.one_of(text, st.booleans(), st.integers(), numbers), max_size=3
+    ),
+    metrics=st.dictionaries(text, numbers, max_size=3),
+    command=text,
+    environment=hexes.map(lambda md5: {"md5": md5}) | st.just({}),
+    prefect=st.builds(FlowLink, flow_run_id=text, url=text),
+    reproduces=st.none() | hexes,
+    verdict=st.none() | st.sampled_from(["identical", "failed"]),
+)
+environments = st.builds(
+    Environment,
+    python=text,
+    cpu=text,
+    cpus=st.integers(0, 512),
+    packages=st.dictionaries(text, text, max_size=3),
+    variables=st.dictionaries(text, text, max_size=3),
+)
+
+
+def tracked(run: RunRecord) -> TrackedRun:
+    """The run as a tracker gives it back: params have become text."""
+    return TrackedRun(
+        run_id=run.run_id,
+        name=run.name,
+        experiment=run.experiment,
+        tags=tags.render_tags(run),
+        params={name: str(value) for name, value in run.params.items()},
+        metrics=run.metrics,
+        url="",
+    )
+
+
+@given(runs)
+def test_a_run_is_the_same_after_json(run: RunRecord) -> None:
+    assert RunRecord.from_json(json.loads(json.dumps(run.to_json()))) == run
+
+
+@given(runs)
+def test_a_run_is_the_same_after_its_tags(run: RunRecord) -> None:
+    expected = run.with_(tracker=TrackerLink("mlflow", "sqlite:///x.db"))
+    assert tags.record_of(tracked(run), kind="mlflow", uri="sqlite:///x.db") == expected
+
+
+@given(runs)
+def test_a_tracker_may_give_tags_in_any_order(run: RunRecord) -> None:
+    turned = replace(tracked(run), tags=dict(reversed(tags.render_tags(run).items())))
+    again = tags.record_of(turned, kind="", uri="")
+    assert (again.data, again.model) == (run.data, run.model)
+
+
+@given(environments)
+def test_equal_environments_have_equal_hashes_and_are_the_same_after_json(
+    environment: Environment,
+) -> None:
+    again = Environment.parse(environment.render())
+    assert again == environment
+    assert again.md5 == environment.md5
+    assert replace(environment, python=environment.python + "x").md5 != environment.md5
+
+
+def test_json_of_a_later_version_is_still_read() -> None:
+    value = RunRecord(run_id="1", name="n", experiment="e").to_json()
+    value |= {"new": 1, "git": {**value["git"], "tree": "x"}}
+    assert RunRecord.from_json(value) == RunRecord(run_id="1", name="n", experiment="e")
+
+
+def test_runs_made_elsewhere_need_three_tags_only() -> None:
+    foreign = TrackedRun(
+        run_id="1", name="old", experiment="e", params={"a": "1"}, metrics={"m": 1.0}, url="",
+        tags={"git_commit": "c", "dvc_data_md5": "d.dir", "dvc_model_md5": "m"},
+        ending=Ended.FINISHED,
+    )  # fmt: skip
+    run = tags.record_of(foreign, kind="mlflow", uri="")
+    assert run.git.commit == "c"
+    assert run.data == (Pointer("", "d.dir"),)
+    assert run.model == (Pointer("", "m"),)
+    assert run.params == {"a": "1"}
+
+
+def test_a_hash_tag_weighs_more_than_the_details() -> None:
+    pointer = Pointer("a.csv", "1" * 32, size=5)
+    run = RunRecord(run_id="1", name="n", experiment="e", data=(pointer,))
+    other = replace(tracked(run), tags=tags.render_tags(run) | {
+        "dvc_data_md5": "2" * 32, "dvc_data_md5/a.csv": "2" * 32,
+    })  # fmt: skip
+    assert tags.record_of(other, kind="", uri="").data == (Pointer("a.csv", "2" * 32),)
+
+
+def test_a_hash_tag_that_the_tracker_could_not_keep_is_made_up_for_by_the_details() -> None:
+    data = (Pointer("a.csv", "1" * 32), Pointer("x" * 300, "2" * 32, size=7))
+    run = RunRecord(run_id="1", name="n", experiment="e", data=data)
+    kept = {key: value for key, value in tags.render_tags(run).items() if len(key) < 250}
+    assert tags.record_of(replace(tracked(run), tags=kept), kind="", uri="").data == data
+
+
+def test_broken_details_are_ignored() -> None:
+    run = RunRecord(run_id="1", name="n", experiment="e")
+    for broken in ("{", "[]", "1", '{"data": 3}', '{"data": [{}]}', '{"params": [1]}'):
+        rotten = replace(tracked(run), tags={tags.RECORD: broken, tags.STATE: "odd"})
+        assert tags.record_of(rotten, kind="", uri="").state == State.RUNNING
+
+
+@settings(max_examples=50)
+@given(run=runs, environment=environments, step=st.sampled_from(Step), files=several)
+def test_a_journal_is_the_same_after_json(
+    run: RunRecord, environment: Environment, step: Step, files: tuple[Pointer, ...]
+) -> None:
+    journal = Journal.start(run, base="b", snapshot=True).at(step, training=5)
+    journal = replace(journal.with_environment(environment), output_files=tuple(map(str, files)))
+    assert Journal.from_json(json.loads(json.dumps(journal.to_json()))) == journal
+
+
+def new_journal() -> Journal:
+    run = RunRecord(run_id="1", name="näme 'x'", experiment="e")
+    return Journal.start(run, base="b", snapshot=False)
+
+
+def test_journals_keep_what_is_written_and_forget_what_is_closed(tmp_path: Path) -> None:
+    journals, journal = Journals(tmp_path), new_journal()
+    assert list(journals.all()) == []
+    journals.write(journal)
+    assert Journals(tmp_path).read(journal.key) == journal
+    assert [j.key for j in journals.all()] == [journal.key]
+    journals.close(journal.key)
+    assert journals.read(journal.key) is None
+
+
+def test_other_files_beside_journals_are_no_journals(tmp_path: Path) -> None:
+    journals, journal = Journals(tmp_path), new_journal()
+    journals.write(journal)
+    (journals.folder / "tracker.lock").touch()
+    (journals.folder / "empty").mkdir()
+    assert journals.claim(journal.key) is not None
+    assert [j.key for j in journals.all()] == [journal.key]
+
+
+def test_only_a_run_without_a_live_owner_can_be_claimed(tmp_path: Path) -> None:
+    journals, journal = Journals(tmp_path), new_journal()
+    parent = Owner.this_process()
+    alive = replace(parent, pid=os.getppid(), started=0.0)
+    journals.write(replace(journal, owner=alive))
+    claimed = journals.claim(journal.key)
+    assert claimed is not None, "a later process with the same number owns nothing"
+    assert claimed.owner == parent
+    journals.write(replace(journal, owner=replace(parent, host="elsewhere")))
+    assert journals.claim(journal.key) is None
+    journals.release(journal.key)
+    assert journals.claim(journal.key) is not None
+    assert journals.claim("unknown") is None
