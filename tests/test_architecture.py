@@ -80,4 +80,4 @@ def test_the_wheel_holds_the_packages_and_the_sample_and_no_tests(tmp_path: Path
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"anchored", "flows", "tasks"}
     assert not [n for n in names if "test" in n or "__pycache__" in n or n.endswith((".db", ".nc"))]
-    assert "anchored = anchored.cli.main:main" in entry_points
+    assert "anchored = anchored.cli.main:run_and_exit" in entry_points

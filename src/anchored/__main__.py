@@ -1,6 +1,6 @@
 """`python -m anchored`."""
 
-from anchored.cli.main import main
+from anchored.cli.main import run_and_exit
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_and_exit()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from anchored.cli import console, render
 from anchored.cli.main import params_of
-from anchored.cli.prefect_session import prefect_session
-from anchored.steps.open_run import RunRequest, check_request
 from anchored.workspace import open_repo
 
 
 def run(arguments: Namespace) -> int:
     """Refuses what is wrong before anything is started, then runs the `experiment` flow."""
+    # First of all: the tracker loads aside from here on, while all else is imported.
     repo = open_repo(getattr(arguments, "repo", None), aside=True)
+    from anchored.steps.open_run import RunRequest, check_request
+
     params = params_of(arguments.params)
     check_request(repo, RunRequest(name=arguments.name, params=params, snapshot=arguments.snapshot))
+    from anchored.cli import console, render
+    from anchored.cli.prefect_session import prefect_session
+
     with prefect_session():
         from flows.experiment import experiment
 
