@@ -86,7 +86,8 @@ class GitRepo:
         """The SHA of HEAD. Raises `NotReady` where there is no commit yet."""
         try:
             return self._repo.head.commit.hexsha
-        except ValueError as error:
+        except (ValueError, OSError) as error:
+            # OSError: the `git cat-file` that GitPython talks to has refused and gone already.
             try:
                 self._git("status", "--porcelain", "--untracked-files=no")
             except GitCommandError as refusal:
