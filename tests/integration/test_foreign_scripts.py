@@ -155,7 +155,7 @@ def test_a_child_that_holds_the_output_does_not_hold_the_run(
     plain.script(
         f"import subprocess\n"
         f"child = subprocess.Popen(['sh', '-c', {chatter!r}], start_new_session={session})\n"
-        f"print('child', child.pid)\n{MODEL}"
+        f"print(f'child {{child.pid}}')\n{MODEL}"
     )
     before = time.monotonic()
     run = plain.run()
