@@ -130,10 +130,11 @@ def assert_published_is_whole(repo: Repo) -> None:
 
 
 def assert_nothing_is_left(repo: Repo) -> None:
-    """No journal, no folder, no private worktree, no process of any run."""
+    """No journal, no folder, no private worktree, no ref, no process of any open run."""
     folder = repo.root / FOLDER
     assert [place.name for place in folder.iterdir() if place.is_dir()] == []
     assert len(repo.git("worktree", "list").splitlines()) == 1
+    assert repo.git("for-each-ref", "refs/anchored/open") == ""
     assert not trainings(repo)
 
 

@@ -10,18 +10,15 @@ import fcntl
 import json
 import os
 import shutil
-import socket
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Self
-
-import psutil
+from typing import IO, Any, Self
 
 from anchored.records import Environment, RunRecord
 
@@ -47,49 +44,22 @@ class Step(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """The process that works on a run, told apart from a later one with the same number."""
-
-    host: str
-    pid: int
-    started: float
-
-    @classmethod
-    def this_process(cls) -> Self:
-        return cls(socket.gethostname(), os.getpid(), process_started(os.getpid()) or 0.0)
-
-    def is_alive(self) -> bool:
-        """Whether that process still runs. On another host nobody can tell: taken as alive."""
-        if self.host != socket.gethostname():
-            return True
-        started = process_started(self.pid)
-        return started is not None and abs(started - self.started) < 2.0
-
-
-@dataclass(frozen=True, slots=True)
 class Journal:
-    """A run on its way. `base` is the commit that HEAD stood at; `key` names the folder."""
+    """A run on its way. `key` names its folder.
+
+    `base` is the commit that HEAD stood at, `pinned` the one that its data is versioned upon:
+    the same, or with `snapshot` a commit of the uncommitted changes as they were at its start.
+    """
 
     key: str
     run: RunRecord
     step: Step
     base: str
+    pinned: str
     snapshot: bool = False
     training: int | None = None  # the session of processes that trains
     environment: Environment = field(default_factory=Environment)
     output_files: tuple[str, ...] = ()
-    owner: Owner | None = None
-
-    @classmethod
-    def start(cls, run: RunRecord, *, base: str, snapshot: bool, key: str | None = None) -> Self:
-        return cls(
-            key=key or new_key(),
-            run=run,
-            step=Step.OPENING,
-            base=base,
-            snapshot=snapshot,
-            owner=Owner.this_process(),
-        )
 
     def at(self, step: Step, **changes: Any) -> Self:
         """This journal one boundary on, with some of its run's or its own fields replaced."""
@@ -106,11 +76,11 @@ class Journal:
             "run": self.run.to_json(),
             "step": self.step.name,
             "base": self.base,
+            "pinned": self.pinned,
             "snapshot": self.snapshot,
             "training": self.training,
             "environment": json.loads(self.environment.render()),
             "output_files": list(self.output_files),
-            "owner": asdict(self.owner) if self.owner else None,
         }
 
     @classmethod
@@ -120,11 +90,11 @@ class Journal:
             run=RunRecord.from_json(value["run"]),
             step=Step[value["step"]],
             base=value["base"],
+            pinned=value["pinned"],
             snapshot=value["snapshot"],
             training=value["training"],
             environment=Environment.parse(json.dumps(value["environment"])),
             output_files=tuple(value["output_files"]),
-            owner=Owner(**value["owner"]) if value["owner"] else None,
         )
 
 
@@ -133,21 +103,16 @@ def new_key() -> str:
     return uuid.uuid4().hex
 
 
-def process_started(pid: int) -> float | None:
-    """When a live process was started, in seconds since the epoch; None if there is none."""
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
 def _in_use(folder: Path) -> bool:
     try:
         age = time.time() - folder.stat().st_mtime
     except FileNotFoundError:
         return False
     return folder.name.startswith(SCRATCH) and age < LONGEST_USE
+
+
+# Locks of the runs that this process owns, whichever `Journals` took them.
+_OWNED: dict[Path, IO[str]] = {}
 
 
 class Journals:
@@ -179,15 +144,15 @@ class Journals:
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.folder) as folder:
             yield Path(folder)
 
+    def begin(self, journal: Journal) -> Journal:
+        """Puts a new run's journal on disk; this process owns the run from now on."""
+        with self.locked():
+            self.home(journal.key).mkdir()
+            self._own(journal.key)
+            return self.write(journal)
+
     def write(self, journal: Journal) -> Journal:
         """Puts a journal on disk and returns it."""
-        if not self.home(journal.key).is_dir():
-            with self.locked():
-                self.home(journal.key).mkdir()
-                return self._put(journal)
-        return self._put(journal)
-
-    def _put(self, journal: Journal) -> Journal:
         home = self.home(journal.key)
         new = home / "journal.json.new"
         with new.open("w", encoding="utf-8") as stream:
@@ -215,24 +180,39 @@ class Journals:
     def claim(self, key: str) -> Journal | None:
         """Makes this process the owner of a run that no live process owns; None otherwise."""
         with self.locked():
-            journal = self.read(key)
-            if journal is None:
-                return None
-            me = Owner.this_process()
-            if journal.owner is not None and journal.owner != me and journal.owner.is_alive():
-                return None
-            return self._put(replace(journal, owner=me))
+            return self.read(key) if self.home(key).is_dir() and self._own(key) else None
+
+    def _own(self, key: str) -> bool:
+        """Takes the run's lock, which the kernel drops when this process ends, however it ends.
+
+        A number and a host's name would not tell: both come back, in a new container say.
+        """
+        file = self._owner(key)
+        if file in _OWNED:
+            return True
+        stream = file.open("w")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            return False
+        _OWNED[file] = stream
+        return True
 
     def release(self, key: str) -> None:
         """Gives a run up for another process to take."""
-        if (journal := self.read(key)) is not None:
-            self.write(replace(journal, owner=None))
+        if (lock := _OWNED.pop(self._owner(key), None)) is not None:
+            lock.close()
+
+    def _owner(self, key: str) -> Path:
+        return self.home(key) / "owner"
 
     def close(self, key: str) -> None:
         """Forgets a run that has come to its end."""
         # The journal first: cut off here, the rest is a leftover and not a run.
         (self.home(key) / "journal.json").unlink(missing_ok=True)
         shutil.rmtree(self.home(key), ignore_errors=True)
+        self.release(key)
 
     def sweep(self) -> None:
         """Takes away folders without a journal: a run was cut off before its first or after its

@@ -122,6 +122,9 @@ class CodeRepo(Protocol):
     def keep(self, ref: str, commit: str) -> None:
         """Points a ref of this repository at a commit."""
 
+    def forget(self, ref: str) -> None:
+        """Takes a ref of this repository away. Nothing there is no error."""
+
     def publish(self, ref: str) -> None:
         """Pushes a ref to the Git remote and sees it there; without a remote, does nothing.
 

@@ -43,13 +43,14 @@ STEPS = (
     version_model.publish_run,
 )
 
-BEGUN = ["before journals.write OPENING", "after journals.write OPENING"]
+BEGUN = ["before journals.write OPENING", "after journals.write OPENING", "after code.keep"]
 UNTRAINED = [
     "after tracker.open_run",
     "before journals.write OPENED",
     "after journals.write OPENED",
     "after store.add",
     "after code.commit",
+    "after code.keep 2",
     "after journals.write DATA_VERSIONED",
     "after store.push",
     "after journals.write DATA_PUSHED",
@@ -77,7 +78,7 @@ TRAINED = [
     "after store.push 2",
     "after journals.write MODEL_PUSHED",
     "after code.commit 2",
-    "after code.keep",
+    "after code.keep 3",
     "after journals.write COMMITTED",
     "after code.publish",
     "after journals.write PUBLISHED",
@@ -87,6 +88,7 @@ TRAINED = [
     "after journals.write SEALED",
     "before code.advance",
     "after code.advance",
+    "before code.forget",
     "before journals.close",
 ]
 
@@ -141,6 +143,25 @@ def test_killed_in_training_is_closed_as_failed(repo: Repo, point: str) -> None:
     assert repo.git("rev-list", "--all", "--count") == "1"
     assert repo.git("for-each-ref", "refs/anchored", cwd=repo.origin) == ""
     assert_nothing_is_left(repo)
+
+
+def test_git_gc_between_kill_and_resume_loses_nothing(repo: Repo) -> None:
+    kill(repo, "after journals.write DATA_PUSHED")
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    repo.git("gc", "--quiet", "--prune=now")
+    assert len(resume(repo)) == 1
+    assert_sealed_once(repo)
+
+
+@pytest.mark.parametrize("point", ["after tracker.open_run", "after journals.write OPENED"])
+def test_a_snapshot_is_of_the_tree_as_it_was_when_the_run_began(repo: Repo, point: str) -> None:
+    repo.write("train.py", SCRIPT + "# begun with this\n")
+    kill(repo, point, snapshot=True)
+    repo.write("train.py", "raise SystemExit('never trained')\n")
+    repo.git("gc", "--quiet", "--prune=now")
+    (run,) = resume(repo)
+    assert repo.git("show", f"{run.git.commit}:train.py").endswith("# begun with this")
+    assert_sealed(repo, run)
 
 
 def test_a_process_that_dies_before_it_wrote_the_start_down_has_not_trained(repo: Repo) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchored.decisions import tags
-from anchored.journal import Journal, Journals, Owner, Step
+from anchored.journal import Journal, Journals, Step, new_key
 from anchored.records import (
     Ended,
     Environment,
@@ -154,20 +155,21 @@ def test_broken_details_are_ignored() -> None:
 def test_a_journal_is_the_same_after_json(
     run: RunRecord, environment: Environment, step: Step, files: tuple[Pointer, ...]
 ) -> None:
-    journal = Journal.start(run, base="b", snapshot=True).at(step, training=5)
+    journal = Journal("k", run, Step.OPENING, base="b", pinned="p", snapshot=True)
+    journal = journal.at(step, training=5)
     journal = replace(journal.with_environment(environment), output_files=tuple(map(str, files)))
     assert Journal.from_json(json.loads(json.dumps(journal.to_json()))) == journal
 
 
 def new_journal() -> Journal:
     run = RunRecord(run_id="1", name="näme 'x'", experiment="e")
-    return Journal.start(run, base="b", snapshot=False)
+    return Journal(new_key(), run, Step.OPENING, base="b", pinned="b")
 
 
 def test_journals_keep_what_is_written_and_forget_what_is_closed(tmp_path: Path) -> None:
     journals, journal = Journals(tmp_path), new_journal()
     assert list(journals.all()) == []
-    journals.write(journal)
+    journals.begin(journal)
     assert Journals(tmp_path).read(journal.key) == journal
     assert [j.key for j in journals.all()] == [journal.key]
     journals.close(journal.key)
@@ -176,23 +178,43 @@ def test_journals_keep_what_is_written_and_forget_what_is_closed(tmp_path: Path)
 
 def test_other_files_beside_journals_are_no_journals(tmp_path: Path) -> None:
     journals, journal = Journals(tmp_path), new_journal()
-    journals.write(journal)
+    journals.begin(journal)
     (journals.folder / "tracker.lock").touch()
     (journals.folder / "empty").mkdir()
     assert journals.claim(journal.key) is not None
     assert [j.key for j in journals.all()] == [journal.key]
 
 
-def test_only_a_run_without_a_live_owner_can_be_claimed(tmp_path: Path) -> None:
+CLAIM = """
+import sys
+from pathlib import Path
+from anchored.journal import Journals
+print(Journals(Path(sys.argv[1])).claim(sys.argv[2]) is not None, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_run_belongs_to_one_process_until_that_gives_it_up_or_dies(tmp_path: Path) -> None:
     journals, journal = Journals(tmp_path), new_journal()
-    parent = Owner.this_process()
-    alive = replace(parent, pid=os.getppid(), started=0.0)
-    journals.write(replace(journal, owner=alive))
-    claimed = journals.claim(journal.key)
-    assert claimed is not None, "a later process with the same number owns nothing"
-    assert claimed.owner == parent
-    journals.write(replace(journal, owner=replace(parent, host="elsewhere")))
-    assert journals.claim(journal.key) is None
+    journals.begin(journal)
+    command = [sys.executable, "-c", CLAIM, str(tmp_path), journal.key]
+
+    def claimed_by_another() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        answers.append(process.stdout.readline().strip())
+        return process
+
+    answers: list[str] = []
+    claimed_by_another().communicate()
+    assert Journals(tmp_path).claim(journal.key) == journal, "this process may claim it again"
     journals.release(journal.key)
-    assert journals.claim(journal.key) is not None
+    with claimed_by_another() as other:
+        assert journals.claim(journal.key) is None
+        other.kill()
+    assert answers == ["False", "True"]
+    assert journals.claim(journal.key) == journal
     assert journals.claim("unknown") is None
+    journals.close(journal.key)

@@ -297,6 +297,10 @@ class GitRepo:
         """Points a ref of this repository at a commit."""
         self._git("update-ref", ref, commit)
 
+    def forget(self, ref: str) -> None:
+        """Takes a ref of this repository away. Nothing there is no error."""
+        self._git("update-ref", "-d", ref)
+
     def publish(self, ref: str) -> None:
         """Pushes a ref to the Git remote and sees it there; without a remote, does nothing."""
         if not self._remote:

@@ -36,6 +36,11 @@ def run_ref(run_id: str) -> str:
     return f"refs/anchored/runs/{run_id}"
 
 
+def open_ref(key: str) -> str:
+    """The Git ref that keeps, here alone, the commit of a run that is under way."""
+    return f"refs/anchored/open/{key}"
+
+
 def flow_tags(*, name: str, commit: str, data: str, model: str) -> list[str]:
     """The tags of a Prefect flow run: name, and the first twelve digits of commit and hashes."""
     facts = {"commit": commit, "data": data, "model": model}

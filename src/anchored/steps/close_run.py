@@ -45,7 +45,7 @@ def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool
         # Nobody is left to tell of a run that was deleted meanwhile.
         with suppress(UnknownRun):
             _tell(repo, journal, run, error, killed=killed)
-    repo.journals.close(key)
+    repo.forget(key)
 
 
 def _tell(
@@ -116,7 +116,7 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
             repo.report.say(f"{name} is being worked on by another process, left to it")
             continue
         if journal.step == Step.OPENING and (journal := adopted(repo, journal)) is None:
-            repo.journals.close(seen.key)
+            repo.forget(seen.key)
             continue
         yield Unfinished(key=journal.key, run=journal.run, step=journal.step)
 

@@ -14,11 +14,11 @@ from anchored.config import FILE, PYPROJECT, Config
 from anchored.decisions import tags
 from anchored.decisions.command import filled_command
 from anchored.decisions.ignores import ignore_file, ignore_line, with_lines
-from anchored.decisions.naming import checked_name
+from anchored.decisions.naming import checked_name, open_ref
 from anchored.decisions.pointers import pointer_path
 from anchored.decisions.tags import render_tags
 from anchored.errors import BadInput, DirtyTree, NotReady
-from anchored.journal import Journal, Step
+from anchored.journal import Journal, Step, new_key
 from anchored.records import (
     FlowLink,
     GitFacts,
@@ -66,6 +66,7 @@ def open_run(
     if journal.step > Step.OPENING:
         return journal
     try:
+        repo.code.keep(open_ref(journal.key), journal.pinned)
         return (begun and adopted(repo, begun)) or _opened(repo, journal)
     except Exception:
         # No answer may still mean a run: a later resume looks for the attempt.
@@ -89,9 +90,19 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
         prefect=flow,
         started=now().isoformat(timespec="milliseconds"),
     )
-    return repo.journals.write(
-        Journal.start(run, base=repo.code.head(), snapshot=request.snapshot, key=key)
+    base = pinned = repo.code.head()
+    if request.snapshot:
+        message = f"Uncommitted changes of run {run.name}\n"
+        pinned = repo.code.commit_working_tree(message=message, when=moment(run.started))
+    journal = Journal(
+        key=key or new_key(),
+        run=run,
+        step=Step.OPENING,
+        base=base,
+        pinned=pinned,
+        snapshot=request.snapshot,
     )
+    return repo.journals.begin(journal)
 
 
 def _opened(repo: TrainingRepo, journal: Journal) -> Journal:

@@ -42,5 +42,5 @@ def seal(repo: TrainingRepo, key: str) -> Sealed:
                 commit=run.git.commit,
                 message=f"Merge run {run.name}\n\nAnchored-Run: {run.run_id}\n",
             )
-    repo.journals.close(key)
+    repo.forget(key)
     return Sealed(run=run, branch=branch)

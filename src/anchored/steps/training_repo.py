@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from anchored.config import FILE, PYPROJECT, Config, has_table, parse_config
-from anchored.decisions.naming import generated_name
+from anchored.decisions.naming import generated_name, open_ref
 from anchored.errors import ConfigError, UnknownRun
 from anchored.journal import Journal, Journals
 from anchored.ports import CodeRepo, DataStore, Environments, Report, Tracker
@@ -42,6 +42,11 @@ class TrainingRepo:
         if journal is None:
             raise UnknownRun(f"no run is under way under the key {key}")
         return journal
+
+    def forget(self, key: str) -> None:
+        """Takes away what kept a run that was under way: it has come to its end."""
+        self.code.forget(open_ref(key))
+        self.journals.close(key)
 
 
 def config_from(read: ConfigReader, folder: str) -> Config:

@@ -9,6 +9,7 @@ from anchored.decisions.ignores import (
     reopen_lines,
     with_lines,
 )
+from anchored.decisions.naming import open_ref
 from anchored.decisions.pointers import LEGACY_HASH, parse_pointer, pointer_path
 from anchored.errors import BadInput
 from anchored.journal import Journal, Step
@@ -25,19 +26,16 @@ def version_data(repo: TrainingRepo, key: str) -> Journal:
     journal = repo.journal(key)
     if journal.step >= Step.DATA_VERSIONED:
         return journal
-    run, when = journal.run, moment(journal.run.started)
-    start = journal.base
-    if journal.snapshot:
-        message = f"Uncommitted changes of run {run.name}\n\nAnchored-Run: {run.run_id}\n"
-        start = repo.code.commit_working_tree(message=message, when=when)
+    run, start = journal.run, journal.pinned
     inputs = repo.config_at(start).data.inputs
     data = tuple(_versioned(repo, path, start) for path in inputs)
     source = repo.code.commit(
         start,
         pointer_files(repo, data, start),
         message=f"Version data of run {run.name}\n\nAnchored-Run: {run.run_id}\n",
-        when=when,
+        when=moment(run.started),
     )
+    repo.code.keep(open_ref(key), source)
     git = run.git.with_(source_commit=source)
     return repo.journals.write(journal.at(Step.DATA_VERSIONED, data=data, git=git))
 
