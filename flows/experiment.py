@@ -41,19 +41,23 @@ def experiment(
 
     """
     root = str(root_of(repo))
-    key = resume or open_run(root, run_name, params or {}, snapshot=snapshot, key=new_key())
+    if resume:
+        run = open_repo(root).journal(resume)
+    else:
+        run = open_run(root, run_name, params or {}, snapshot=snapshot, key=new_key())
     try:
-        version_data(root, key)
-        push_data(root, key)
-        fetch_inputs(root, key)
-        train_and_log(root, key)
-        version_model(root, key)
-        push_model(root, key)
-        push_refs(root, key)
-        return seal_run(root, key)
+        # Each step hands the run on to the next one: Prefect draws its graph by that.
+        run = version_data(root, run)
+        run = push_data(root, run)
+        run = fetch_inputs(root, run)
+        run = train_and_log(root, run)
+        run = version_model(root, run)
+        run = push_model(root, run)
+        run = push_refs(root, run)
+        return seal_run(root, run)
     except BaseException as error:
-        if not may_be_resumed(open_repo(root), key, error):
-            close_run(root, key, error, killed=not isinstance(error, Exception))
+        if not may_be_resumed(open_repo(root), run.key, error):
+            close_run(root, run, error, killed=not isinstance(error, Exception))
         raise
     finally:
-        open_repo(root).journals.release(key)
+        open_repo(root).journals.release(run.key)

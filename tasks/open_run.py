@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from prefect import task
 
+from anchored.journal import Journal
 from anchored.records import ParamValue
 from anchored.steps.open_run import RunRequest
 from anchored.steps.open_run import open_run as open_tracker_run
@@ -17,11 +18,11 @@ from tasks.retrying import RETRIED
 @task(name="open_run", task_run_name="open run", **RETRIED)
 def open_run(
     repo: str, run_name: str | None, params: Mapping[str, ParamValue], *, snapshot: bool, key: str
-) -> str:
-    """Opens the run; returns the key of its journal, the same for every try."""
+) -> Journal:
+    """Opens the run, the same one at every try with this key."""
     workspace = opened(repo)
     request = RunRequest(name=run_name, params=params, snapshot=snapshot)
     journal = open_tracker_run(workspace, request, current_flow(), key=key)
     workspace.report.say(f"run {journal.run.name!r} is open, id {journal.run.run_id}")
     present_name(journal.run)
-    return journal.key
+    return journal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
+from anchored.journal import Journal
 from anchored.ports import Advance
 from anchored.steps.close_run import fail_run
 from anchored.steps.seal import Sealed, seal
@@ -13,10 +14,10 @@ from tasks.retrying import RETRIED
 
 
 @task(name="seal_run", task_run_name="seal run", **RETRIED)
-def seal_run(repo: str, key: str) -> Sealed:
+def seal_run(repo: str, run: Journal) -> Sealed:
     """Tags the tracker run, reads the tags back, and brings the branch forward."""
     workspace = opened(repo)
-    sealed = seal(workspace, key)
+    sealed = seal(workspace, run.key)
     branch = sealed.branch
     if branch.advance == Advance.LEFT:
         workspace.report.warn(f"the branch was left where it is: {branch.reason}")
@@ -26,6 +27,6 @@ def seal_run(repo: str, key: str) -> Sealed:
 
 
 @task(name="close_run", task_run_name="close failed run", **RETRIED)
-def close_run(repo: str, key: str, error: BaseException, *, killed: bool) -> None:
+def close_run(repo: str, run: Journal, error: BaseException, *, killed: bool) -> None:
     """Records the run as failed, with its log."""
-    fail_run(opened(repo), key, error, killed=killed)
+    fail_run(opened(repo), run.key, error, killed=killed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
-from anchored.records import RunRecord
+from anchored.journal import Journal
 from anchored.steps import log_run as logging_steps
 from anchored.steps import train as steps
 from tasks.reporting import opened
@@ -12,18 +12,20 @@ from tasks.retrying import RETRIED
 
 
 @task(name="fetch_inputs", task_run_name="dvc fetch inputs", **RETRIED)
-def fetch_inputs(repo: str, key: str) -> None:
+def fetch_inputs(repo: str, run: Journal) -> Journal:
     """Makes the DVC cache hold the inputs, every byte hashed."""
     workspace = opened(repo)
-    fetched = steps.fetch_inputs(workspace, key)
+    fetched = steps.fetch_inputs(workspace, run.key)
     workspace.report.say(f"inputs are whole in the cache, {fetched} objects fetched")
+    return workspace.journal(run.key)
 
 
 @task(name="train_and_log", task_run_name="train and log", **RETRIED)
-def train_and_log(repo: str, key: str) -> RunRecord:
+def train_and_log(repo: str, run: Journal) -> Journal:
     """Trains once and logs the outcome; a retry logs again, it never trains again."""
     workspace = opened(repo)
-    steps.train(workspace, key)
-    run = logging_steps.log_run(workspace, key).run
-    workspace.report.say(f"{len(run.params)} params and {len(run.metrics)} metrics logged")
-    return run
+    steps.train(workspace, run.key)
+    logged = logging_steps.log_run(workspace, run.key)
+    params, metrics = len(logged.run.params), len(logged.run.metrics)
+    workspace.report.say(f"{params} params and {metrics} metrics logged")
+    return logged

@@ -54,10 +54,19 @@ def test_the_flow_run_carries_commit_and_hashes(
     assert labels[f"dvc_model_md5/{run.model[0].path}"] == run.model[0].md5
 
     steps = api("task_runs/filter", **of_flow_run(flow_run_id))
-    assert {step["name"] for step in steps} >= {
+    names = {step["id"]: step["name"] for step in steps}
+    arrows = {
+        names[origin["id"]]: step["name"]
+        for step in steps
+        for origin in step["task_inputs"].get("run", ())
+    }
+    drawn = ["open run"]
+    while drawn[-1] in arrows:
+        drawn.append(arrows[drawn[-1]])
+    assert drawn == [
         "open run", "version data", "dvc push data", "dvc fetch inputs", "train and log",
         "version model", "dvc push model", "git push run ref", "seal run",
-    }  # fmt: skip
+    ]  # fmt: skip
     (table,) = api("artifacts/filter", **of_flow_run(flow_run_id))
     assert table["type"] == "table"
     assert run.git.commit in table["data"]
