@@ -35,7 +35,7 @@ class Retried(Once):
 def is_transient(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Whether a failed try may succeed when repeated.
 
-    A service that is silent costs up to 20 s a try: the second one is the last.
+    A service that is silent costs up to 40 s a try: the second one is the last.
     """
     error = state.result(raise_on_failure=False)
     if not isinstance(error, ServiceFailed) or not error.transient:

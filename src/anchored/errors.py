@@ -14,6 +14,7 @@
     │   ├── BadOutcome                      no model, an empty one, metrics that are not numbers
     │   └── InputChanged                    training wrote to its own inputs
     └── ServiceFailed                 3     a remote, tracker or server; may be `transient`
+        ├── DiskFull                        this machine's own disk, or the user's quota on it
         ├── RemoteFailed                    the DVC remote
         ├── GitRemoteFailed                 the Git remote
         └── TrackerFailed                   MLflow or W&B
@@ -23,6 +24,7 @@ Errors carry fields; words, colours and exit codes are made of them in one place
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -179,6 +181,24 @@ class ServiceFailed(AnchoredError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.transient, self.silent = transient, silent
+
+
+class DiskFull(ServiceFailed):
+    """This machine's disk, or the user's quota on it, is full; the run waits until it is not."""
+
+    ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"this machine's disk, or your quota on it, is full: {said}",
+            transient=False,
+            hint="free some space; `anchored resume` then finishes what was begun",
+        )
+
+    @classmethod
+    def is_meant_by(cls, error: BaseException) -> bool:
+        """Whether the operating system says so with this error."""
+        return isinstance(error, OSError) and error.errno in cls.ERRNOS
 
 
 class RemoteFailed(ServiceFailed):

@@ -20,9 +20,11 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
+from anchored.errors import DiskFull
 from anchored.records import Environment, RunRecord
 
 SCRATCH, LONGEST_USE = "scratch-", 24 * 3600.0  # prefix of a folder's name, and seconds
+ROOM = 1 << 20  # bytes: enough for a journal and for the names of what training left
 FOLDER = Path(".dvc") / "tmp" / "anchored"
 
 
@@ -57,18 +59,12 @@ class Journal:
     base: str
     pinned: str
     snapshot: bool = False
-    training: int | None = None  # the session of processes that trains
     environment: Environment = field(default_factory=Environment)
     output_files: tuple[str, ...] = ()
 
     def at(self, step: Step, **changes: Any) -> Self:
-        """This journal one boundary on, with some of its run's or its own fields replaced."""
-        own = {k: changes.pop(k) for k in ("training", "output_files") if k in changes}
-        return replace(self, step=step, run=self.run.with_(**changes), **own)
-
-    def with_environment(self, environment: Environment) -> Self:
-        """This journal with what the training interpreter was."""
-        return replace(self, environment=environment)
+        """This journal one boundary on, with some fields of its run replaced."""
+        return replace(self, step=step, run=self.run.with_(**changes))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -78,7 +74,6 @@ class Journal:
             "base": self.base,
             "pinned": self.pinned,
             "snapshot": self.snapshot,
-            "training": self.training,
             "environment": json.loads(self.environment.render()),
             "output_files": list(self.output_files),
         }
@@ -92,7 +87,6 @@ class Journal:
             base=value["base"],
             pinned=value["pinned"],
             snapshot=value["snapshot"],
-            training=value["training"],
             environment=Environment.parse(json.dumps(value["environment"])),
             output_files=tuple(value["output_files"]),
         )
@@ -113,6 +107,16 @@ def _in_use(folder: Path) -> bool:
 
 # Locks of the runs that this process owns, whichever `Journals` took them.
 _OWNED: dict[Path, IO[str]] = {}
+
+
+@contextmanager
+def _written_to_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if DiskFull.is_meant_by(error):
+            raise DiskFull(str(error)) from error
+        raise
 
 
 class Journals:
@@ -144,6 +148,21 @@ class Journals:
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.folder) as folder:
             yield Path(folder)
 
+    @contextmanager
+    def room_kept(self, key: str) -> Iterator[None]:
+        """Keeps some room on the disk, for what must be written once the block has ended.
+
+        Raises `DiskFull` where there is not even that much.
+        """
+        room = self.home(key) / "room"
+        try:
+            with _written_to_disk():
+                # Not zeros, which some file systems keep without room.
+                room.write_bytes(os.urandom(ROOM))
+            yield
+        finally:
+            room.unlink(missing_ok=True)
+
     def begin(self, journal: Journal) -> Journal:
         """Puts a new run's journal on disk; this process owns the run from now on."""
         with self.locked():
@@ -152,10 +171,10 @@ class Journals:
             return self.write(journal)
 
     def write(self, journal: Journal) -> Journal:
-        """Puts a journal on disk and returns it."""
+        """Puts a journal on disk and returns it. Raises `DiskFull`; what stood there stands."""
         home = self.home(journal.key)
         new = home / "journal.json.new"
-        with new.open("w", encoding="utf-8") as stream:
+        with _written_to_disk(), new.open("w", encoding="utf-8") as stream:
             json.dump(journal.to_json(), stream, ensure_ascii=False)
             stream.flush()
             os.fsync(stream.fileno())

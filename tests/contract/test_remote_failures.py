@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -81,6 +82,24 @@ def test_a_server_that_falls_silent_in_a_push_does_not_hang_it(
     between.heal()
     store(repo).push([pointer], QUIET)
     assert pointer.md5 in served.objects()
+
+
+def test_a_server_that_stops_reading_in_an_upload_does_not_hang_it(
+    served: Remote, repo: Repo, proxy: Callable[[int], Proxy]
+) -> None:
+    between = proxy(port_of(served))
+    served.use(repo, port=between.port)
+    # More than the sockets' buffers take: an upload that fits into them waits for an answer only.
+    large = repo.write("data/large.bin", os.urandom(30_000_000))
+    one = store(repo)
+    pointer = one.add(large, "data/large.bin", QUIET)
+    between.stop_reading_after(1_000_000)
+    assert fails_transiently(lambda: one.push([pointer], QUIET)) < 60
+    assert between.bytes_up > 1_000_000
+    assert pointer.md5 not in served.objects()
+    between.heal()
+    assert store(repo).push([pointer], QUIET).sent == 1
+    assert hashlib.md5(served.read(pointer.md5)).hexdigest() == pointer.md5
 
 
 def test_a_server_killed_in_a_push_and_started_again_gets_the_rest(

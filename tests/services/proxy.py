@@ -26,6 +26,7 @@ class Proxy:
         self.connections = 0
         self.bytes_up = 0
         self._cut_at: int | None = None
+        self._deaf_at: int | None = None
         self._passing = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
         self._listener: asyncio.Server | None = None
@@ -48,6 +49,13 @@ class Proxy:
         """Reset all connections once `count` more bytes went up; after that, every new one."""
         self._do(self._cut_after(count))
 
+    def stop_reading_after(self, count: int) -> None:
+        """Fall silent once `count` more bytes went up: what is sent then fills the clients' side.
+
+        Every connection stays open, and new ones are accepted.
+        """
+        self._do(self._stop_reading_after(count))
+
     def refuse(self) -> None:
         """Reset what is open and listen no more: new connections are refused."""
         self._do(self._refuse())
@@ -66,6 +74,9 @@ class Proxy:
     async def _cut_after(self, count: int) -> None:
         self._cut_at = self.bytes_up + count
 
+    async def _stop_reading_after(self, count: int) -> None:
+        self._deaf_at = self.bytes_up + count
+
     async def _refuse(self) -> None:
         if self._listener is not None:
             self._listener.close()
@@ -76,7 +87,7 @@ class Proxy:
         self._passing.clear()
 
     async def _heal(self) -> None:
-        self._cut_at = None
+        self._cut_at = self._deaf_at = None
         self._passing.set()
         if self._listener is None:
             self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -112,6 +123,8 @@ class Proxy:
                 self._reset_all()
                 return
             self.bytes_up += len(data) if up else 0
+            if up and self._deaf_at is not None and self.bytes_up >= self._deaf_at:
+                self._passing.clear()
             sink.write(data)
             await sink.drain()
         if sink.can_write_eof() and not sink.is_closing():

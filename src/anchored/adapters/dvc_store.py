@@ -34,6 +34,7 @@ from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.local import localfs
 
 from anchored.adapters.content import checked_content, refuse_leaving_link
+from anchored.adapters.disk_room import on_disk
 from anchored.adapters.dvc_ignores import RulesElsewhere
 from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc
 from anchored.adapters.files import drop, files_under, inode_of, link_over, size_of, stamp_of
@@ -185,7 +186,7 @@ class DvcStore:
         """Hashes a file or folder into the cache, as the content of repo path `path`.
 
         Raises `BadInput` for content that changes while it is read, for an empty folder, and for
-        links that leave the repository.
+        links that leave the repository; and `DiskFull`.
         """
         before = checked_content(file, path, self._homes)
         cache = self._cache("md5")
@@ -201,10 +202,12 @@ class DvcStore:
             if isinstance(tree, Tree) and not len(tree):
                 raise BadInput(path, "holds nothing but what .dvcignore excludes")
             wanted = {tree.hash_info}
-            transfer(
-                staging, cache, wanted, shallow=False, hardlink=move,
-                callback=Objects(f"caching {path}", report),
-            )  # fmt: skip
+            done = transfer(staging, cache, wanted, shallow=False, hardlink=move,
+                            callback=Objects(f"caching {path}", report))  # fmt: skip
+            # What failed stands in a log only (dvc_data 3.18); done again without it, it raises.
+            for info in sorted(done.failed, key=lambda info: info.isdir):
+                one = staging.get(info.value)
+                cache.add(one.path, one.fs, one.oid, hardlink=move)
         pointer = Pointer(path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1)
         if not move and checked_content(file, path, self._homes) != before:
             # What was cached may be another state than the one that was hashed.
@@ -489,7 +492,8 @@ def _links(cache: Any) -> Iterator[None]:
 @contextmanager
 def _local_trouble(path: str) -> Iterator[None]:
     try:
-        yield
+        with on_disk():
+            yield
     except OSError as error:
         raise BadInput(path, f"cannot be read or cached: {error}") from error
     except DvcException as error:

@@ -20,6 +20,8 @@ from typing import Any
 import git
 from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
 
+from anchored.adapters.disk_room import disk_full, on_disk
+from anchored.adapters.git_patience import patience
 from anchored.adapters.submodules import add_submodules
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import GitRemoteFailed, NotReady
@@ -32,15 +34,9 @@ MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "G
               "GIT_QUARANTINE_PATH")  # fmt: skip
 LFS_POINTER = "version https://git-lfs.github.com/spec"
 FALLBACK_NAME, FALLBACK_EMAIL = "Anchored", "anchored@localhost"
-# A remote that does not answer must not hang a run (seconds; ssh and http each have their own).
-PATIENCE = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=15",
-    "GIT_HTTP_LOW_SPEED_LIMIT": "1",
-    "GIT_HTTP_LOW_SPEED_TIME": "30",
-}
+SILENCES = ("timed out", "timeout", "not responding", "operation too slow")
 REFUSALS = ("rejected", "permission denied", "authentication failed", "could not read username",
-            "repository not found", "not appear to be a git repository", "403", "401",
+            "repository not found", "not appear to be a git repository", "error: 403", "error: 401",
             "access denied", "not exported", "does not exist", "hook declined",
             "service not enabled")  # fmt: skip
 
@@ -188,6 +184,7 @@ class GitRepo:
 
     # --- commits --------------------------------------------------------------------------------
 
+    @on_disk()
     def commit(
         self, parent: str, files: Mapping[str, bytes], *, message: str, when: datetime
     ) -> str:
@@ -196,6 +193,7 @@ class GitRepo:
             self._git("read-tree", parent, env=env)
             return self._commit_index(env, parent, files, message, when)
 
+    @on_disk()
     def commit_working_tree(self, *, message: str, when: datetime) -> str:
         """A commit on HEAD of all tracked files as they are in the working tree; moves no ref."""
         head = self.head()
@@ -261,10 +259,12 @@ class GitRepo:
         self.remove_worktree(path)
         try:
             self._git("worktree", "add", "--detach", "--force", str(path), commit)
-            add_submodules(self._git, path, self.root, PATIENCE)
+            add_submodules(self._git, path, self.root, self._patience)
         except GitCommandError as error:
             self.remove_worktree(path)
-            raise NotReady(f"the source commit cannot be checked out: {_said(error)}") from error
+            raise disk_full(error) or NotReady(
+                f"the source commit cannot be checked out: {_said(error)}"
+            ) from error
         self._refuse_absent_lfs(path)
 
     def _refuse_absent_lfs(self, tree: Path) -> None:
@@ -293,6 +293,7 @@ class GitRepo:
 
     # --- refs and the remote --------------------------------------------------------------------
 
+    @on_disk()
     def keep(self, ref: str, commit: str) -> None:
         """Points a ref of this repository at a commit."""
         self._git("update-ref", ref, commit)
@@ -309,20 +310,26 @@ class GitRepo:
         try:
             self._push_lfs(ref)
             self._git("push", "--no-verify", "--no-signed", "--no-follow-tags", "--porcelain",
-                      self._remote, f"{ref}:{ref}", env=PATIENCE)  # fmt: skip
-            seen = self._git("ls-remote", self._remote, ref, env=PATIENCE).split()
+                      self._remote, f"{ref}:{ref}", env=self._patience)  # fmt: skip
+            seen = self._git("ls-remote", self._remote, ref, env=self._patience).split()
         except GitCommandError as error:
             said = _said(error)
             refused = any(word in said.lower() for word in REFUSALS)
             raise GitRemoteFailed(
                 f"cannot push to the Git remote {self._remote!r}: {said}",
                 transient=not refused,
+                silent=any(word in said.lower() for word in SILENCES),
                 hint="once the remote takes pushes again, `anchored resume` finishes the run",
             ) from error
         if not seen or seen[0] != commit:
             raise GitRemoteFailed(
                 f"the Git remote {self._remote!r} does not show {ref} after the push"
             )
+
+    @cached_property
+    def _patience(self) -> dict[str, str]:
+        """Variables for commands that talk to a remote."""
+        return patience(self._git("config", "core.sshCommand", with_exceptions=False).strip())
 
     def _push_lfs(self, ref: str) -> None:
         """LFS uploads in a pre-push hook, which our pushes do not run."""
@@ -331,7 +338,7 @@ class GitRepo:
             return
         # Attributes without a file under them are no reason to need Git LFS.
         if self._git("grep", "-l", "-F", LFS_POINTER, ref, with_exceptions=False):
-            self._git("lfs", "push", self._remote, ref, env=PATIENCE)
+            self._git("lfs", "push", self._remote, ref, env=self._patience)
 
     # --- the user's branch ----------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterator
 
 from anchored.decisions.redaction import redact
-from anchored.errors import AnchoredError, NotReady, RemoteFailed
+from anchored.errors import AnchoredError, DiskFull, NotReady, RemoteFailed
 
 REFUSALS = (PermissionError, NotADirectoryError, IsADirectoryError, FileNotFoundError)
 REFUSING_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
@@ -21,7 +21,6 @@ REFUSING_WORDS = (
 )  # fmt: skip
 # Before a run is begun a refusal means wrong use; later the remote has changed, and the run waits.
 PROBING = {"open", "write to"}
-FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def remote_failure(error: Exception, verb: str, url: str) -> AnchoredError:
@@ -41,7 +40,9 @@ def remote_failure(error: Exception, verb: str, url: str) -> AnchoredError:
             f"cannot {verb} the DVC remote {url}: {said}",
             hint="check the remote's URL, its rights and the credentials in .dvc/config.local",
         )
-    full = isinstance(error, OSError) and error.errno in FULL
+    full = DiskFull.is_meant_by(error)
+    if full and verb == "fetch from":
+        return DiskFull(said)  # what is written to then is here
     return RemoteFailed(
         f"cannot {verb} the DVC remote {url}: {said}",
         transient=not full and not refused,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import gc
 import importlib
 import os
 import signal
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from anchored import __version__
-from anchored.errors import AnchoredError, BadParam, TrainingFailed
+from anchored.errors import AnchoredError, BadParam, DiskFull, TrainingFailed
 
 INTERRUPTED = 130
 
@@ -108,13 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        sys.stderr.write(
-            f"error: {type(error).__name__}: {error}\n"
-            "hint: this is a bug in Anchored; --debug shows where\n"
-        )
-        return 1
+        return _unexpected(error, debug=debug)
     return code
 
 
@@ -124,6 +119,8 @@ def run_and_exit() -> NoReturn:
     Freeing the modules of Prefect and MLflow one by one takes a third of a second; what has to be
     done at the end is done, and the operating system has the rest back at once.
     """
+    # Importing makes a hundred thousand objects and no garbage; looking for some takes a tenth.
+    gc.set_threshold(300_000, 20, 50)
     code = main()
     atexit._run_exitfuncs()  # noqa: SLF001 - what Python itself calls at this point
     sys.stdout.flush()
@@ -155,6 +152,18 @@ def _said(error: AnchoredError, *, debug: bool) -> int:
     if error.hint:
         sys.stderr.write(f"hint: {error.hint}\n")
     return error.exit_code
+
+
+def _unexpected(error: Exception, *, debug: bool) -> int:
+    if DiskFull.is_meant_by(error):
+        return _said(DiskFull(str(error)), debug=debug)
+    if debug:
+        traceback.print_exception(error)
+    sys.stderr.write(
+        f"error: {type(error).__name__}: {error}\n"
+        "hint: this is a bug in Anchored; --debug shows where\n"
+    )
+    return 1
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
