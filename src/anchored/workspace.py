@@ -1,53 +1,47 @@
-"""The only wiring: a path on this machine becomes a training repo with its ports."""
+"""The only wiring: a path on this machine becomes a training repo with its ports.
+
+Imports what it wires where it does so: the tracker, loading aside, shall have begun before.
+"""
 
 from __future__ import annotations
 
 import os
+import tomllib
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
-from anchored.config import Config
-from anchored.errors import ConfigError
-from anchored.journal import FOLDER, Journals
-from anchored.ports import Report, Silent, Tracker
-from anchored.steps.init_repo import Initialized, init_repo
-from anchored.steps.training_repo import TrainingRepo, config_from
+if TYPE_CHECKING:
+    from anchored.adapters.tracker_process import TrackerProcess
+    from anchored.config import Config
+    from anchored.ports import Report, Tracker
+    from anchored.steps.init_repo import Initialized
+    from anchored.steps.training_repo import TrainingRepo
 
-
-class LoadableTracker(Tracker, Protocol):
-    """A tracker that can load its libraries before it is first used."""
-
-    def load(self) -> None: ...
+ADAPTERS = {"mlflow": "anchored.adapters.mlflow_tracker"}
 
 
-def open_repo(
-    repo: str | Path | None = None, report: Report | None = None, *, aside: bool = False
-) -> TrainingRepo:
+def open_repo(repo: str | Path | None = None, report: Report | None = None) -> TrainingRepo:
     """The training repo around a folder (default: `ANCHORED_REPO`, else the current one).
 
-    Opens no connection and changes nothing. With `aside` the tracker loads in a process of its
-    own from now on, for every later opening of this repo too. Raises `NotReady`, `ConfigError`.
+    Opens no connection and changes nothing. Raises `NotReady`, `ConfigError`.
     """
+    from anchored.adapters.dvc_store import DvcStore
     from anchored.adapters.git_repo import GitRepo
+    from anchored.adapters.uv_environments import UvEnvironments
+    from anchored.journal import Journals
+    from anchored.ports import Silent
+    from anchored.steps.training_repo import TrainingRepo, config_from
 
     code = GitRepo(root_of(repo))
     root = code.root
     config = config_from(lambda path: _read(root / path), root.name)
-    tracker = _tracker(config, root)
-    key = (tracker.kind, tracker.uri, config.experiment, root)
-    if aside and key not in _ASIDE:
-        from anchored.adapters.tracker_process import TrackerProcess
-
-        _ASIDE[key] = cast("Tracker", TrackerProcess(tracker))
-    from anchored.adapters.dvc_store import DvcStore
-    from anchored.adapters.uv_environments import UvEnvironments
-
     return TrainingRepo(
         root=root,
         config=config,
         code=code,
         store=DvcStore(root),
-        tracker=_ASIDE.get(key, tracker),
+        tracker=_tracker(config, root),
         environments=UvEnvironments(os.environ),
         journals=Journals(root),
         report=report or Silent(),
@@ -55,10 +49,27 @@ def open_repo(
     )
 
 
+def load_tracker_aside(repo: str | Path | None = None) -> None:
+    """Lets the tracker load in a process of its own, for every later opening of this repo.
+
+    Only looks at what the configuration says of the tracker; whether it is right, opening tells.
+    """
+    for folder in (start := _start(repo), *start.parents):
+        file = folder / "anchored.toml"
+        if file.is_file():
+            kind, uri = _said_of_tracker(file)
+            if kind in ADAPTERS:
+                from anchored.adapters.tracker_process import TrackerProcess
+
+                _LOADING.append(TrackerProcess(ADAPTERS[kind], uri))
+            return
+
+
 def init(repo: str | Path | None, *, remote: str | None, untrack: bool) -> Initialized:
     """Makes the Git repository around a folder ready for Anchored, as far as it is not yet."""
     from anchored.adapters.dvc_store import DvcStore
     from anchored.adapters.git_repo import GitRepo
+    from anchored.steps.init_repo import init_repo
 
     code = GitRepo(root_of(repo))
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -69,27 +80,47 @@ def root_of(repo: str | Path | None) -> Path:
     """The top level of the Git repository that is meant. Raises `NotReady` where there is none."""
     from anchored.adapters.git_repo import GitRepo
 
-    start = repo or os.environ.get("ANCHORED_REPO") or Path.cwd()
-    return GitRepo.top_level(Path(start).expanduser().resolve())
+    return GitRepo.top_level(_start(repo))
 
 
-# Trackers that run in a process of their own, which belongs to this one.
-_ASIDE: dict[tuple[str, str, str, Path], Tracker] = {}
+def _start(repo: str | Path | None) -> Path:
+    return Path(repo or os.environ.get("ANCHORED_REPO") or Path.cwd()).expanduser().resolve()
 
 
-def _tracker(config: Config, root: Path) -> LoadableTracker:
-    if config.tracker.kind == "mlflow":
-        from anchored.adapters.mlflow_tracker import MlflowTracker
+def _said_of_tracker(file: Path) -> tuple[str, str]:
+    """Kind and URI as they stand in a configuration that nobody has checked yet."""
+    with suppress(OSError, ValueError, AttributeError):
+        said = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("tracker", {})
+        return str(said.get("kind", "mlflow")), str(said.get("uri", ""))
+    return "", ""
 
-        return MlflowTracker(
-            config.tracker.uri,
-            experiment=config.experiment,
-            root=root,
-            lock=root / FOLDER / "tracker.lock",
+
+# Processes that load a tracker, and those that became one: of this kind, place and experiment.
+_LOADING: list[TrackerProcess] = []
+_ASIDE: dict[tuple[str, str, str, Path], TrackerProcess] = {}
+
+
+def _tracker(config: Config, root: Path) -> Tracker:
+    from anchored.errors import ConfigError
+    from anchored.journal import FOLDER
+
+    if config.tracker.kind != "mlflow":
+        raise ConfigError(
+            "W&B is not supported yet", file="anchored.toml", key="tracker.kind", hint="use mlflow"
         )
-    raise ConfigError(
-        "W&B is not supported yet", file="anchored.toml", key="tracker.kind", hint="use mlflow"
+    from anchored.adapters.mlflow_tracker import MlflowTracker
+
+    tracker = MlflowTracker(
+        config.tracker.uri,
+        experiment=config.experiment,
+        root=root,
+        lock=root / FOLDER / "tracker.lock",
     )
+    key = (tracker.kind, tracker.uri, config.experiment, root)
+    if key not in _ASIDE and _LOADING:
+        _ASIDE[key] = _LOADING.pop()
+        _ASIDE[key].take(tracker)
+    return cast("Tracker", _ASIDE.get(key, tracker))
 
 
 def _read(file: Path) -> bytes | None:

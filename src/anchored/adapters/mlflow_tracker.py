@@ -38,6 +38,14 @@ _UNSAFE = re.compile(r"[^/\w.\- ]")
 _PATH = re.compile(r"[/.]")
 
 
+def load(uri: str) -> None:
+    """Imports what the first call to the tracker of this URI would; opens and creates nothing."""
+    import mlflow.tracking
+
+    if not uri.startswith("http"):
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+
 class MlflowTracker:
     """Runs of one MLflow experiment.
 
@@ -50,13 +58,6 @@ class MlflowTracker:
     def __init__(self, uri: str, *, experiment: str, root: Path, lock: Path) -> None:
         self.uri = _resolved(uri, root)
         self._experiment, self._root, self._lock = experiment, root, lock
-
-    def load(self) -> None:
-        """Imports what the first call would; opens and creates nothing."""
-        import mlflow.tracking
-
-        if not self.uri.startswith("http"):
-            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
     @cached_property
     def _client(self) -> Any:

@@ -4,48 +4,58 @@ MLflow and its SQL store take longer to import than everything else of a run doe
 of one Python import no faster than one. The process ends when ours does, however that ends: its
 standard input then reaches its end.
 
-Messages are pickles of (method, arguments) one way and (worked, result or error) the other, over
-pipes that nobody else has.
+Messages are pickles, over pipes that nobody else has: the tracker first, then (method, arguments)
+one way and (worked, result or error) the other.
 """
 
 from __future__ import annotations
 
+import atexit
+import gc
+import importlib
 import os
 import pickle
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, Protocol
 
 from anchored.errors import AnchoredError, TrackerFailed
 
 
-class Loadable(Protocol):
-    """A tracker that can import what it needs, and nothing more, before it is first used."""
+class Described(Protocol):
+    """What of a tracker is known without asking it."""
 
     kind: str
     uri: str
 
-    def load(self) -> None: ...
-
 
 class TrackerProcess:
-    """Stands for a tracker: has its methods, which run over there. Starts loading at once."""
+    """Stands for a tracker: has its methods, which run over there. Starts loading at once.
 
-    def __init__(self, tracker: Loadable) -> None:
-        self.kind, self.uri = tracker.kind, tracker.uri
-        self._lock = threading.Lock()
+    `module` is the adapter's, whose function `load` gets `uri`: a guess at what the tracker will
+    be, for the sake of time. What it is in truth, `take` says before the first call.
+    """
+
+    def __init__(self, module: str, uri: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", __name__, module, uri],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is for us: the tracker still has to record what became of the run.
             start_new_session=True,
         )
-        pickle.dump(tracker, self._requests)
-        self._requests.flush()
+        # A call is one piece of work for this thread: interrupted in waiting for its answer, we
+        # leave it to read that, and the next call does not get it for its own.
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        atexit.register(self._process.terminate)
+
+    def take(self, tracker: Described) -> None:
+        """Makes this stand for a tracker."""
+        self.kind, self.uri = tracker.kind, tracker.uri
+        self._thread.submit(self._send, tracker)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):
@@ -53,42 +63,38 @@ class TrackerProcess:
         return lambda *args, **kwargs: self._call(method, args, kwargs)
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with self._lock:
-            try:
-                pickle.dump((method, args, kwargs), self._requests)
-                self._requests.flush()
-                worked, result = pickle.load(self._answers)  # noqa: S301 - our own process
-            except (EOFError, OSError) as error:
-                raise TrackerFailed("the tracker's process has ended") from error
+        try:
+            worked, result = self._thread.submit(self._answer, (method, args, kwargs)).result()
+        except (EOFError, OSError) as error:
+            raise TrackerFailed("the tracker's process has ended") from error
         if worked:
             return result
         raise result
 
-    @property
-    def _requests(self) -> BinaryIO:
-        assert self._process.stdin is not None
-        return self._process.stdin  # type: ignore[return-value]
-
-    @property
-    def _answers(self) -> BinaryIO:
+    def _answer(self, request: Any) -> Any:
+        self._send(request)
         assert self._process.stdout is not None
-        return self._process.stdout  # type: ignore[return-value]
+        return pickle.load(self._process.stdout)  # noqa: S301 - our own process
+
+    def _send(self, message: Any) -> None:
+        assert self._process.stdin is not None
+        pickle.dump(message, self._process.stdin)
+        self._process.stdin.flush()
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Loads the tracker that comes first, then answers calls until the requests end."""
-    tracker = pickle.load(requests)  # noqa: S301 - from the process that started this one
-    tracker.load()
-    while True:
-        try:
+    """Answers calls to the tracker that comes first, until the requests end."""
+    try:
+        tracker = pickle.load(requests)  # noqa: S301 - from the process that started this one
+        while True:
             method, args, kwargs = pickle.load(requests)  # noqa: S301
-        except EOFError:
-            return
-        pickle.dump(_answer(tracker, method, args, kwargs), answers)
-        answers.flush()
+            pickle.dump(_answered(tracker, method, args, kwargs), answers)
+            answers.flush()
+    except EOFError:
+        return
 
 
-def _answer(
+def _answered(
     tracker: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[bool, Any]:
     try:
@@ -108,4 +114,7 @@ if __name__ == "__main__":
     # What a library prints goes to the terminal, not among the answers.
     answers_to = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # Importing makes a hundred thousand objects and no garbage; looking for some takes a tenth.
+    gc.set_threshold(300_000, 20, 50)
+    importlib.import_module(sys.argv[1]).load(sys.argv[2])
     serve(sys.stdin.buffer, answers_to)

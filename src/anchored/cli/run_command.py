@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import Namespace
 
 from anchored.cli.main import params_of
-from anchored.workspace import open_repo
+from anchored.workspace import load_tracker_aside, open_repo
 
 
 def run(arguments: Namespace) -> int:
     """Refuses what is wrong before anything is started, then runs the `experiment` flow."""
-    # First of all: the tracker loads aside from here on, while all else is imported.
-    repo = open_repo(getattr(arguments, "repo", None), aside=True)
+    # First of all: it takes longer than everything else that has to be imported.
+    load_tracker_aside(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None))
     from anchored.steps.open_run import RunRequest, check_request
 
     params = params_of(arguments.params)

@@ -1,0 +1,88 @@
+"""A tracker in a process of its own answers as it does in ours, whatever happens in between."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from anchored.adapters.tracker_process import TrackerProcess
+from anchored.errors import AmbiguousRun, TrackerFailed
+
+
+def load(uri: str) -> None:
+    """What an adapter imports ahead."""
+    assert uri == "elsewhere"
+
+
+class Echo:
+    """A tracker for tests: says what it is told."""
+
+    kind, uri = "echo", "here"
+
+    def say(self, word: str, *, after: float = 0) -> str:
+        time.sleep(after)
+        return word
+
+    def words(self) -> Iterator[str]:
+        yield from ("a", "b")
+
+    def refuse(self) -> None:
+        raise AmbiguousRun("one", ["1", "2"])
+
+    def break_down(self) -> None:
+        raise ZeroDivisionError("by nought")
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackerProcess]:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    process = TrackerProcess("tests.unit.test_tracker_process", "elsewhere")
+    process.take(Echo())
+    yield process
+    process._process.kill()
+    process._process.wait()
+    process._thread.shutdown()
+
+
+def test_it_answers_and_says_what_it_is(echo: TrackerProcess) -> None:
+    assert (echo.kind, echo.uri) == ("echo", "here")
+    assert echo.say("yes") == "yes"
+    assert echo.words() == ["a", "b"]
+
+
+def test_errors_come_with_all_their_fields(echo: TrackerProcess) -> None:
+    with pytest.raises(AmbiguousRun) as refused:
+        echo.refuse()
+    assert refused.value.candidates == ("1", "2")
+    with pytest.raises(TrackerFailed, match="ZeroDivisionError: by nought") as broken:
+        echo.break_down()
+    assert not broken.value.transient
+    assert echo.say("still there") == "still there"
+
+
+def test_an_interrupted_call_leaves_its_answer_to_nobody(echo: TrackerProcess) -> None:
+    echo.say("loaded")
+    before = signal.signal(signal.SIGALRM, _interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            echo.say("too late", after=1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert echo.say("next") == "next"
+
+
+def test_a_process_that_is_gone_is_a_failed_tracker(echo: TrackerProcess) -> None:
+    echo.say("loaded")
+    psutil.Process(echo._process.pid).kill()
+    with pytest.raises(TrackerFailed, match="has ended"):
+        echo.say("anyone?")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
