@@ -17,11 +17,14 @@ from pathlib import Path
 
 import psutil
 
+from anchored.errors import DiskFull
+
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 TAIL = 40  # lines kept for an error message
 LONGEST_LINE = 64 * 1024  # bytes after which a line without an end is passed on
 # Put before a command, the shell waits for a line; without one, its parent is dead.
 GATE = "read -r _ || exit 1; exec </dev/null\n"
+RUN_ID = "ANCHORED_RUN_ID"  # the variable by which a training's processes are known
 PIPE = 1 << 20  # bytes that a pipe can hold, at the most
 
 
@@ -57,13 +60,13 @@ def run_command(
     log: Path,
     timeout: float | None,
     on_line: Callable[[str], str],
-    on_start: Callable[[int], None],
+    on_start: Callable[[], None],
 ) -> Ending:
-    """Runs a shell command to its end; kills its whole process group on time-out or interruption.
+    """Runs a shell command to its end, and ends whatever it started that is still there.
 
-    `on_line` gets every line of output, and what it returns is what stands in `log`. `on_start`
-    gets the id of its session and process group, and the command begins when it has returned:
-    should this process be killed before, the command never ran.
+    `variables` hold `RUN_ID`. `on_line` gets every line of output, and what it returns is what
+    stands in `log`. The command begins when `on_start` has returned: should this process be killed
+    before, it never ran.
     """
     process = subprocess.Popen(
         GATE + command,
@@ -77,20 +80,25 @@ def run_command(
     )
     tail: deque[str] = deque(maxlen=TAIL)
     try:
-        on_start(process.pid)
+        on_start()
         _let_go(process)
-        with log.open("w", encoding="utf-8") as stream:
+        with log.open("wb", buffering=0) as stream:
 
             def take(line: str) -> None:
                 kept = on_line(line)
-                stream.write(kept + "\n")
-                stream.flush()
                 tail.append(kept)
+                try:
+                    stream.write(f"{kept}\n".encode(errors="backslashreplace"))
+                except OSError as error:
+                    # A full disk costs lines of the log, and not the training.
+                    if not DiskFull.is_meant_by(error):
+                        raise
 
             timed_out = _follow(process, take, timeout)
     finally:
         # Children that outlive the command would go on writing into a tree that is taken away.
-        end_group(process.pid, leader=process)
+        _end_group(process)
+        end_training(variables[RUN_ID])
     return Ending(status=process.returncode, timed_out=timed_out, tail=tuple(tail))
 
 
@@ -166,59 +174,64 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", errors="replace").rstrip("\r").rsplit("\r", 1)[-1]
 
 
-def end_group(group: int, leader: subprocess.Popen[bytes] | None = None) -> None:
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
     """Ends every process of a group: asks first, kills what is still there after the grace."""
     deadline = time.monotonic() + GRACE
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGTERM)
+        os.killpg(leader.pid, signal.SIGTERM)
         while time.monotonic() < deadline:
-            if leader is not None:
-                leader.poll()
-            os.killpg(group, 0)
+            leader.poll()
+            os.killpg(leader.pid, 0)
             time.sleep(0.02)
-        os.killpg(group, signal.SIGKILL)
-    if leader is not None:
-        leader.wait()
+        os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()
 
 
-def end_session(session: int, *, mark: tuple[str, str]) -> None:
-    """Ends what is left of a session whose leader may be gone: asks first, kills after the grace.
+def end_training(run_id: str) -> None:
+    """Ends what still runs of a run's training, in whatever group or session it is.
 
-    Only processes with the variable `mark` in their environment are ended: a number is no proof.
+    Asks first, kills after the grace. Processes are known by `RUN_ID` in their environment: a
+    number would be no proof, it may be another's by now.
     """
     deadline, asked = time.monotonic() + GRACE, set()
-    while (members := _members(session, mark)) and time.monotonic() < deadline + GRACE:
-        for process in members:
+    while (left := _trainings(run_id)) and time.monotonic() < deadline + GRACE:
+        for process in left:
             with suppress(psutil.Error):
                 if time.monotonic() > deadline:
                     process.kill()
-                elif process.pid not in asked:
-                    asked.add(process.pid)
+                elif process not in asked:
+                    asked.add(process)
                     process.terminate()
-        time.sleep(0.02)
+        psutil.wait_procs(left, timeout=0.2)
 
 
-def _members(session: int, mark: tuple[str, str]) -> list[psutil.Process]:
-    """Live processes of a session; a zombie has no environment left."""
-    members = []
+def _trainings(run_id: str) -> list[psutil.Process]:
+    """Live processes of a run's training; a zombie has no environment left."""
+    found = []
     for process in psutil.process_iter():
+        # Other users' processes do not show theirs.
         with suppress(psutil.Error, OSError):
-            if os.getsid(process.pid) == session and process.environ().get(mark[0]) == mark[1]:
-                members.append(process)
-    return members
+            if process.environ().get(RUN_ID) == run_id and process.pid != os.getpid():
+                found.append(process)
+    return found
+
+
+def program_of(command: str) -> str | None:
+    """The first word of a shell command behind its variables; None if there is none."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return None
+    while words and "=" in words[0] and not words[0].startswith(("/", ".")):
+        words.pop(0)
+    return words[0] if words else None
 
 
 def interpreter_of(command: str, variables: Mapping[str, str], cwd: Path) -> str | None:
     """The Python that a training command runs, by its first word; else the first on the PATH."""
-    path = variables.get("PATH", os.defpath)
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = []
-    while words and "=" in words[0] and not words[0].startswith(("/", ".")):
-        words.pop(0)
-    if words and Path(words[0]).name.startswith(("python", "pypy")):
-        named = words[0] if "/" not in words[0] else str(cwd / words[0])
+    path, program = variables.get("PATH", os.defpath), program_of(command)
+    if program and Path(program).name.startswith(("python", "pypy")):
+        named = program if "/" not in program else str(cwd / program)
         if found := shutil.which(named, path=path):
             return found
     return shutil.which("python", path=path) or shutil.which("python3", path=path)

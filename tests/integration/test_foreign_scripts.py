@@ -247,7 +247,7 @@ def test_no_secret_reaches_a_record(plain: Repo, monkeypatch: pytest.MonkeyPatch
 def imports_own_code(repo: Repo, folder: str) -> None:
     """Training that imports `own` from a folder; the working tree's copy is then made to differ."""
     repo.write(f"{folder}/own.py", "WORD = 'committed'\n")
-    repo.script(f"import own\nprint(own.WORD, own.__file__)\n{MODEL}")
+    repo.script(f"import own, sys\nprint(own.WORD, own.__file__, *sys.path)\n{MODEL}")
     repo.git("update-index", "--assume-unchanged", f"{folder}/own.py")
     repo.write(f"{folder}/own.py", "WORD = 'uncommitted'\n")
 
@@ -279,13 +279,35 @@ def test_an_editable_install_of_the_repo_is_imported_from_the_private_tree(
     assert "committed" in log_of(plain, run.run_id).split()
 
 
-def install_editable(home: Path, project: Path, package: Path) -> None:
-    """What `pip install -e` leaves in a virtual environment: a .pth file and PEP 610's record."""
+@pytest.mark.parametrize(("place", "folder"), [(".venv", "lib"), ("../venv", "../link/lib")])
+def test_a_path_file_into_the_repo_leads_into_the_private_tree(
+    plain: Repo, place: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `setup.py develop` and `conda develop` leave is a path and no record of it."""
+    home = Path(os.path.abspath(plain.root / place))
+    venv.create(home, with_pip=False)
+    (plain.root.parent / "link").symlink_to(plain.root)
+    imports_own_code(plain, "lib")
+    write_path_file(home, Path(os.path.abspath(plain.root / folder)))
+    monkeypatch.setenv("PATH", f"{home}/bin{os.pathsep}{os.environ['PATH']}")
+    words = log_of(plain, plain.run().run_id).split()
+    assert "committed" in words
+    (site,) = [word for word in words if word.endswith("site-packages")]
+    assert site.startswith(f"{home}/")
+
+
+def write_path_file(home: Path, folder: Path) -> Path:
+    """Puts a folder on the import path of a virtual environment; returns its site-packages."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     site = home / "lib" / version / "site-packages"
-    info = site / "own-1.0.dist-info"
+    (site / "own.pth").write_text(f"{folder}\n")
+    return site
+
+
+def install_editable(home: Path, project: Path, package: Path) -> None:
+    """What `pip install -e` leaves in a virtual environment: a .pth file and PEP 610's record."""
+    info = write_path_file(home, package) / "own-1.0.dist-info"
     info.mkdir()
-    (site / "own.pth").write_text(f"{package}\n")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
     (info / "direct_url.json").write_text(
         f'{{"url": "{project.as_uri()}", "dir_info": {{"editable": true}}}}'

@@ -34,7 +34,8 @@ from tests.services.prefect_server import PrefectServer
 
 SLEEPING = """\
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+child = [sys.executable, "-c", "import time; time.sleep(300)"]
+subprocess.Popen(child, start_new_session=True)
 print("at work", flush=True)
 time.sleep(300)
 """

@@ -125,6 +125,34 @@ print("tracked is", open("tracked.txt").read())
     }  # fmt: skip
 
 
+def test_a_search_upwards_finds_no_settings_of_the_users_folder(repo: Repo) -> None:
+    """python-dotenv, python-decouple and dynaconf look from the script's folder up to the root."""
+    names = (".env", ".secrets.toml", "settings.ini")
+    ignores = (repo.root / ".gitignore").read_text()
+    repo.write(".gitignore", ignores + ".env\n.secrets.toml\n")
+    repo.script(
+        SCRIPT
+        + f"""
+import dotenv
+for name in {names}:
+    for folder in pathlib.Path(__file__).resolve().parents:
+        if (folder / name).exists():
+            print("found", name, (folder / name).read_text())
+            break
+print("loaded", dotenv.load_dotenv(), dotenv.load_dotenv(dotenv.find_dotenv(usecwd=True)))
+"""
+    )
+    for name in names:
+        repo.write(name, "LEAKED=1")
+    lines = log_of(repo, repo.run("one").run_id)
+    assert [line.rstrip() for line in lines if "found" in line] == [f"found {n}" for n in names]
+    assert "loaded False False" in lines
+    repo.git("add", "--force", ".env")
+    repo.git("commit", "--quiet", "--message", "Settings")
+    lines = log_of(repo, repo.run("two").run_id)
+    assert {"found .env LEAKED=1", "loaded True True"} <= set(lines)
+
+
 def test_uncommitted_changes_are_seen_only_with_snapshot(repo: Repo) -> None:
     repo.write("train.py", SCRIPT + "print('uncommitted')\n")
     with pytest.raises(AnchoredError, match=r"train\.py"):

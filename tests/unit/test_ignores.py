@@ -148,17 +148,20 @@ def test_training_sees_the_usual_variables_and_those_it_was_given() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("python_path", "editable", "expected"), [
-    ("", [], ""),
-    ("/r/src:/else:/r", [], "/t/src:/else:/t"),
-    ("::/r/a", [], "/t/a"),
-    ("relative", [], "relative"),
-    ("/rest", [], "/rest"),
-    ("/else", ["/r"], "/t/src:/t:/else"),
-    ("", ["/r/pkg", "/other"], "/t/pkg/src:/t/pkg"),
+@pytest.mark.parametrize(("python_path", "editable", "added", "expected"), [
+    ("", [], [], ""),
+    ("/r/src:/else:/r", [], [], "/t/src:/else:/t"),
+    ("::/r/a", [], [], "/t/a"),
+    ("relative", [], [], "relative"),
+    ("/rest", [], [], "/rest"),
+    ("/else", ["/r"], [], "/t/src:/t:/else"),
+    ("", ["/r/pkg", "/other"], [], "/t/pkg/src:/t/pkg"),
+    ("/else:/r/a", [], ["/r/lib", "/other", "/r"], "/else:/t/a:/t/lib:/t"),
+    ("", ["/r"], ["/r/src", "/r/lib"], "/t/src:/t:/t/lib"),
 ])  # fmt: skip
 def test_code_of_the_repo_is_imported_from_the_private_tree(
-    python_path: str, editable: list[str], expected: str
+    python_path: str, editable: list[str], added: list[str], expected: str
 ) -> None:
-    moved = moved_imports(python_path, root=Path("/r"), tree=Path("/t"), editable=editable)
+    root, tree = Path("/r"), Path("/t")
+    moved = moved_imports(python_path, root=root, tree=tree, editable=editable, added=added)
     assert moved == expected

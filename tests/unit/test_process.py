@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
+import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable
+from importlib.metadata import distributions
 from pathlib import Path
 
 import psutil
 import pytest
 
-from anchored.process import TAIL, Ending, interpreter_of, probed, run_command
+from anchored.process import RUN_ID, TAIL, Ending, interpreter_of, probed, run_command
 
 Run = Callable[..., Ending]
+
+DAEMON = """
+import os, signal, time
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    signal.signal(signal.{ignore}, signal.SIG_IGN)
+    print(os.getpid(), flush=True)
+    os.write(writing, bytes(1))
+    time.sleep(60)
+os.read(reading, 1)
+"""
 
 
 class Lines(list[str]):
@@ -39,9 +54,9 @@ def lines() -> Lines:
 def run(tmp_path: Path, lines: Lines) -> Run:
     def command(text: str, *, timeout: float | None = 20) -> Ending:
         return run_command(
-            text, cwd=tmp_path, variables={"PATH": os.environ["PATH"]},
+            text, cwd=tmp_path, variables={"PATH": os.environ["PATH"], RUN_ID: str(tmp_path)},
             log=tmp_path / "train.log", timeout=timeout,
-            on_line=lines.take, on_start=lambda _: None,
+            on_line=lines.take, on_start=lambda: None,
         )  # fmt: skip
 
     return command
@@ -143,13 +158,25 @@ def test_what_training_leaves_behind_is_ended_and_hangs_nothing(
     assert is_gone(next(int(line) for line in lines if line.isdigit()))
 
 
-def test_a_daemon_in_a_session_of_its_own_hangs_nothing(run: Run, lines: Lines) -> None:
-    if shutil.which("setsid") is None:
-        pytest.skip("no setsid here")
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_daemon_in_a_session_of_its_own_is_ended_too(
+    run: Run, lines: Lines, monkeypatch: pytest.MonkeyPatch, *, deaf: bool
+) -> None:
+    monkeypatch.setattr("anchored.process.GRACE", 0.3 if deaf else 10)
     begun = time.monotonic()
-    assert run("setsid sleep 8 & echo done", timeout=None).status == 0
+    assert run(python(DAEMON.format(ignore="SIGTERM" if deaf else "SIGUSR1"))).status == 0
     assert time.monotonic() - begun < 5
-    assert lines == ["done"]
+    assert is_gone(int(lines[0]))
+
+
+def test_only_processes_of_the_training_are_ended(run: Run, tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "60"], env={**os.environ, RUN_ID: f"{tmp_path}-other"})
+    try:
+        assert run("true").status == 0
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_command_that_closes_its_output_goes_on(run: Run, tmp_path: Path) -> None:
@@ -163,8 +190,9 @@ def test_an_exception_meanwhile_ends_the_command(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt) as raised:
         run_command(
-            "echo $$; sleep 60", cwd=tmp_path, variables={"PATH": os.environ["PATH"]},
-            log=tmp_path / "log", timeout=None, on_line=refuse, on_start=lambda _: None,
+            "echo $$; sleep 60", cwd=tmp_path, variables={"PATH": os.environ["PATH"], RUN_ID: "x"},
+            log=tmp_path / "log", timeout=None, on_line=refuse,
+            on_start=lambda: None,
         )  # fmt: skip
     assert is_gone(int(str(raised.value)))
 
@@ -199,7 +227,34 @@ def test_the_interpreter_is_the_one_that_the_command_names(tmp_path: Path) -> No
     assert interpreter_of("python", {"PATH": str(tmp_path)}, tmp_path) is None
 
 
+def test_folders_that_others_put_on_the_import_path_are_told(tmp_path: Path) -> None:
+    for name in ("through-a-file", "through-a-variable", "venv"):
+        (tmp_path / name).mkdir()
+    venv.create(tmp_path / "venv", with_pip=False)
+    (site,) = (tmp_path / "venv/lib").glob("python*/site-packages")
+    (site / "x.pth").write_text(f"{tmp_path}/through-a-file\n{tmp_path}/not-there\n")
+    variables = {"PYTHONPATH": f"through-a-variable:{tmp_path}/through-a-variable"}
+    document = probed(str(tmp_path / "venv/bin/python"), variables, tmp_path)
+    assert document is not None
+    assert json.loads(document)["added"] == [f"{tmp_path}/through-a-file"]
+
+
 def test_an_interpreter_says_what_it_is_or_nothing(tmp_path: Path) -> None:
     assert b'"python"' in (probed(sys.executable, os.environ, tmp_path) or b"")
     assert probed("/bin/false", {}, tmp_path) is None
     assert probed("/no/such/python", {}, tmp_path) is None
+
+
+def test_the_packages_are_those_that_the_interpreter_itself_names(tmp_path: Path) -> None:
+    """A `.egg-info` that is a file, and a description that looks like a field, among them."""
+    (tmp_path / "old.egg-info").write_text("Metadata-Version: 1.0\nName: old_style\nVersion: 0.9\n")
+    new = tmp_path / "new-2.0.dist-info"
+    new.mkdir()
+    (new / "METADATA").write_text("Name: New_Style\nVersion: 2.0\n\nVersion: 3 comes soon\n")
+    found = probed(sys.executable, os.environ | {"PYTHONPATH": str(tmp_path)}, tmp_path)
+    assert found is not None
+    packages = json.loads(found)["packages"]
+    assert packages.items() >= {"old-style": "0.9", "new-style": "2.0"}.items()
+    for distribution in distributions():
+        name = distribution.metadata["Name"].lower().replace("_", "-")
+        assert packages[name] == distribution.version

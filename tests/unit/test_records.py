@@ -156,8 +156,8 @@ def test_a_journal_is_the_same_after_json(
     run: RunRecord, environment: Environment, step: Step, files: tuple[Pointer, ...]
 ) -> None:
     journal = Journal("k", run, Step.OPENING, base="b", pinned="p", snapshot=True)
-    journal = journal.at(step, training=5)
-    journal = replace(journal.with_environment(environment), output_files=tuple(map(str, files)))
+    journal = journal.at(step)
+    journal = replace(journal, environment=environment, output_files=tuple(map(str, files)))
     assert Journal.from_json(json.loads(json.dumps(journal.to_json()))) == journal
 
 

@@ -45,12 +45,15 @@ def training_variables(
     return seen | {"PYTHONUNBUFFERED": "1"} | dict(own)
 
 
-def moved_imports(python_path: str, *, root: Path, tree: Path, editable: Iterable[str]) -> str:
+def moved_imports(
+    python_path: str, *, root: Path, tree: Path, editable: Iterable[str], added: Iterable[str]
+) -> str:
     """`PYTHONPATH` such that code of the repo is imported from the private tree, not the user's.
 
     Entries inside the repo are moved into the tree. A project that is installed in editable mode
     from inside the repo (`pip install -e .`) would be imported from the user's working tree; its
-    counterparts in the tree, with the layouts `src/` and flat, are put before it.
+    counterparts in the tree, with the layouts `src/` and flat, are put before it. So are those of
+    the folders inside the repo that something else added to the import path.
     """
     moved = []
     for project in editable:
@@ -59,7 +62,8 @@ def moved_imports(python_path: str, *, root: Path, tree: Path, editable: Iterabl
     for entry in filter(None, python_path.split(os.pathsep)):
         inside = _inside(entry, root)
         moved.append(entry if inside is None else str(tree / inside))
-    return os.pathsep.join(moved)
+    moved += [str(tree / inside) for entry in added if (inside := _inside(entry, root)) is not None]
+    return os.pathsep.join(dict.fromkeys(moved))
 
 
 def _inside(path: str, root: Path) -> Path | None:

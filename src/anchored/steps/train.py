@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from anchored.config import Config
@@ -26,14 +27,24 @@ from anchored.errors import BadOutcome, InputChanged, NotReady, TrainingFailed
 from anchored.journal import Journal, Step
 from anchored.ports import Stamp
 from anchored.process import (
+    RUN_ID,
     Ending,
-    end_session,
+    end_training,
     interpreter_of,
     probed,
+    program_of,
     run_command,
 )
 from anchored.records import Environment
 from anchored.steps.training_repo import TrainingRepo
+
+# Settings that tools search for upwards from the script, beyond the private tree. Only kinds that
+# they take empty for nothing: of an empty JSON file dynaconf 3.3.5 makes an error.
+SOUGHT = (
+    *(".env", ".env.local", "settings.ini"),
+    *(f"settings{local}.{kind}" for local in ("", ".local") for kind in ("toml", "yaml", "yml")),
+    *(f".secrets{local}.{kind}" for local in ("", ".local") for kind in ("toml", "yaml", "yml")),
+)
 
 
 def fetch_inputs(repo: TrainingRepo, key: str) -> int:
@@ -85,14 +96,9 @@ class _Training:
         self._refuse_bad_ending(ending)
         metrics = self._metrics()
         files = self._set_aside()
+        trained = self.journal.at(Step.TRAINED, metrics=metrics, environment=environment.to_json())
         return self.repo.journals.write(
-            self.journal.at(
-                Step.TRAINED,
-                metrics=metrics,
-                environment=environment.to_json(),
-                output_files=files,
-                training=None,
-            ).with_environment(environment)
+            replace(trained, environment=environment, output_files=files)
         )
 
     # --- before and during ----------------------------------------------------------------------
@@ -101,7 +107,7 @@ class _Training:
         params = self.home / "params.json"
         params.write_text(json.dumps(dict(self.run.params), ensure_ascii=False), encoding="utf-8")
         own = {
-            "ANCHORED_RUN_ID": self.run.run_id,
+            RUN_ID: self.run.run_id,
             "ANCHORED_RUN_NAME": self.run.name,
             "ANCHORED_PARAMS": str(params),
             "PWD": str(self.tree),
@@ -115,6 +121,8 @@ class _Training:
         train, repo = self.config.train, self.repo
         variables = training_variables(repo.variables, train.pass_env, own)
         repo.code.add_worktree(self.tree, self.run.git.source_commit)
+        for name in SOUGHT:  # a search ends here, before it comes to the user's folder
+            (self.home / name).touch()
         if train.environment == "uv":
             home = repo.environments.built(self.tree, repo.report)
             variables = activated(variables, home)
@@ -131,37 +139,44 @@ class _Training:
             return kept
 
         try:
-            ending = run_command(
-                self.run.command,
-                cwd=self.tree,
-                variables=variables,
-                log=repo.journals.log(self.journal.key),
-                timeout=train.timeout,
-                on_line=on_line,
-                on_start=self._started,
-            )
+            # A disk that training filled can still take the word that it has ended.
+            with repo.journals.room_kept(self.journal.key):
+                ending = run_command(
+                    self.run.command,
+                    cwd=self.tree,
+                    variables=variables,
+                    log=repo.journals.log(self.journal.key),
+                    timeout=train.timeout,
+                    on_line=on_line,
+                    on_start=self._started,
+                )
         finally:
             self._compare_inputs()
         return ending, environment
 
-    def _started(self, session: int) -> None:
-        self.repo.journals.write(self.journal.at(Step.TRAINING, training=session))
+    def _started(self) -> None:
+        self.repo.journals.write(self.journal.at(Step.TRAINING))
 
     def _environment(self, variables: dict[str, str]) -> Environment:
         """What the training interpreter is; also points its imports at the private tree."""
         interpreter = interpreter_of(self.run.command, variables, self.tree)
         if interpreter is None:
-            raise NotReady("no Python is on the PATH, so the environment cannot be recorded")
+            raise NotReady(
+                "no Python is on the PATH, so the environment cannot be recorded",
+                hint=self._absent_program(),
+            )
         document = probed(interpreter, variables, self.tree)
         if document is None:
             raise NotReady(f"{interpreter} could not say what it is")
         # By real paths: a link to the repo would lead imports past the private tree.
         entries = variables.get("PYTHONPATH", "").split(os.pathsep)
+        found = json.loads(document)
         imports = moved_imports(
             os.pathsep.join(os.path.realpath(e) if os.path.isabs(e) else e for e in entries),
             root=self.repo.root,
             tree=self.tree,
-            editable=json.loads(document)["editable"],
+            editable=found["editable"],
+            added=found["added"],
         )
         if imports:
             variables["PYTHONPATH"] = imports
@@ -189,8 +204,23 @@ class _Training:
             )
         if ending.status == 0:
             return
-        missing = f"the command is {self.run.command!r}" if ending.status == 127 else None
-        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=missing)
+        hint = self._absent_program() if ending.status in (126, 127) else None
+        if hint is None and ending.status == 127:
+            hint = f"the command is {self.run.command!r}"
+        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint)
+
+    def _absent_program(self) -> str | None:
+        """The way out, where the command's program is in the user's folder and in no commit."""
+        program = program_of(self.run.command)
+        if program is None or "/" not in program or Path(program).is_absolute():
+            return None
+        if (self.tree / program).exists() or not (self.repo.root / program).exists():
+            return None
+        plain = self.run.command.replace(program, Path(program).name, 1)
+        return (
+            f"{program} is not in the source commit, which is all that training sees: activate "
+            f"the environment and write `{plain}`, or give the program's absolute path"
+        )
 
     def _metrics_stamp(self) -> tuple[int, int] | None:
         if self.config.train.metrics is None:
@@ -220,12 +250,12 @@ class _Training:
         for path in artifacts:
             target = outputs / "artifacts" / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.tree / path, target)
+            _set_link(self.tree / path, target)
         target = outputs / "model" / model
         target.parent.mkdir(parents=True, exist_ok=True)
         place = self.tree / model
         if any(p.is_symlink() for p in (place, *(place.rglob("*") if place.is_dir() else ()))):
-            _copy_followed(place, target)
+            _set_links(place, target)
         else:
             place.rename(target)
         return tuple(artifacts)
@@ -258,8 +288,8 @@ class _Training:
 
 def end_orphans(journal: Journal) -> None:
     """Ends what still runs of a training whose Anchored was killed."""
-    if journal.training is not None:
-        end_session(journal.training, mark=("ANCHORED_RUN_ID", journal.run.run_id))
+    if journal.step == Step.TRAINING:
+        end_training(journal.run.run_id)
 
 
 def _tail_of(log: Path, lines: int = 40) -> tuple[str, ...]:
@@ -269,9 +299,17 @@ def _tail_of(log: Path, lines: int = 40) -> tuple[str, ...]:
         return ()
 
 
-def _copy_followed(place: Path, target: Path) -> None:
-    """Copies a file or folder with its links followed: DVC versions content, not links."""
+def _set_links(place: Path, target: Path) -> None:
+    """A file or folder anew with its links followed: DVC versions content, not links."""
     if place.is_dir():
-        shutil.copytree(place, target, symlinks=False)
+        shutil.copytree(place, target, symlinks=False, copy_function=_set_link)
     else:
-        shutil.copyfile(place, target)
+        _set_link(place, target)
+
+
+def _set_link(file: str | Path, target: str | Path) -> None:
+    """The file, links followed, under a second name: a full disk has room for no second copy."""
+    try:
+        os.link(os.path.realpath(file), target)
+    except OSError:  # a file system without hardlinks
+        shutil.copyfile(file, target)
