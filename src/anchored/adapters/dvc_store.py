@@ -13,7 +13,6 @@ import os
 import posixpath
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -37,12 +36,11 @@ from anchored.adapters.content import checked_content, refuse_leaving_link
 from anchored.adapters.disk_room import on_disk
 from anchored.adapters.dvc_ignores import RulesElsewhere
 from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc
-from anchored.adapters.files import drop, files_under, inode_of, link_over, size_of, stamp_of
+from anchored.adapters.files import files_under, inode_of, link_over, stamp_of
+from anchored.adapters.object_store import ObjectStore
 from anchored.adapters.progress import Bytes, Objects, is_large
 from anchored.adapters.remote_failure import remote_failure
-from anchored.adapters.remote_objects import sizes_there
 from anchored.adapters.remote_patience import limit_client, limit_options
-from anchored.decisions.objects import md5_of, named
 from anchored.decisions.pointers import LEGACY_HASH, owned_elsewhere, pointer_path
 from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
@@ -122,11 +120,13 @@ class DvcStore:
         except (DvcConfigError, DvcException, ImportError) as error:
             raise NotReady(f"the DVC remote cannot be used: {redact(str(error))}") from error
 
-    def _remote_odb(self, hash_name: str) -> Any:
-        with self._speaking("open"):
+    def remote(self, hash_name: str) -> Any:
+        """The default remote, for objects of this hash."""
+        with self.speaking("open"):
             return self._remote.legacy_odb if hash_name == LEGACY_HASH else self._remote.odb
 
-    def _cache(self, hash_name: str) -> Any:
+    def cache(self, hash_name: str) -> Any:
+        """The cache of this machine, for objects of this hash."""
         return self._repo.cache.legacy if hash_name == LEGACY_HASH else self._repo.cache.local
 
     @property
@@ -136,9 +136,9 @@ class DvcStore:
 
     def probe_remote(self) -> None:
         """Writes a small file to the remote and takes it away again."""
-        fs, base = self._remote_odb("md5").fs, self._remote.path
+        fs, base = self.remote("md5").fs, self._remote.path
         probe = fs.join(base, "tmp", f"anchored-{uuid.uuid4().hex}")
-        with self._speaking("write to"):
+        with self.speaking("write to"):
             if fs.protocol == "local" and os.path.lexists(base) and not os.path.isdir(base):
                 raise NotADirectoryError(errno.ENOTDIR, "not a folder", base)
             fs.makedirs(fs.parent(probe))
@@ -189,7 +189,7 @@ class DvcStore:
         links that leave the repository; and `DiskFull`.
         """
         before = checked_content(file, path, self._homes)
-        cache = self._cache("md5")
+        cache = self.cache("md5")
         place, ignore = self.root / path, self._repo.dvcignore
         if file != place:
             ignore = RulesElsewhere(ignore, here=str(file), there=str(place))
@@ -211,8 +211,8 @@ class DvcStore:
         pointer = Pointer(path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1)
         if not move and checked_content(file, path, self._homes) != before:
             # What was cached may be another state than the one that was hashed.
-            for hash_name, sizes in self._objects((pointer,)).items():
-                self._drop_broken(hash_name, list(sizes))
+            for hash_name, sizes in self._objects.needed((pointer,)).items():
+                self._objects.drop_broken(hash_name, list(sizes))
             raise BadInput(path, "changed while it was being read", hint="run again when it rests")
         return pointer
 
@@ -253,141 +253,30 @@ class DvcStore:
 
     # --- objects --------------------------------------------------------------------------------
 
-    def _objects(self, pointers: Sequence[Pointer]) -> dict[str, dict[str, int | None]]:
-        """By hash name, the size in bytes of every object that the pointers need, from the cache.
-
-        The size is None for an object that the cache lacks.
-        """
-        needed: dict[str, dict[str, int | None]] = {}
-        for pointer in pointers:
-            sizes = needed.setdefault(pointer.hash_name, {})
-            cache = self._cache(pointer.hash_name)
-            oids = [pointer.md5]
-            if pointer.is_folder:
-                with suppress(FileNotFoundError, ObjectFormatError):
-                    tree = Tree.load(cache, HashInfo(pointer.hash_name, pointer.md5))
-                    oids += [info.value for _, _, info in tree]
-            for oid in oids:
-                if oid not in sizes:
-                    sizes[oid] = size_of(cache.oid_to_path(oid))
-        return needed
+    @property
+    def _objects(self) -> ObjectStore:
+        return ObjectStore(self)
 
     def push(self, pointers: Sequence[Pointer], report: Report) -> PushOutcome:
-        """Sends what the remote lacks, then sees every object there by asking the remote.
-
-        An object is hashed before it is sent; one that the cache holds corrupt is dropped from it.
-        Raises `RemoteFailed`, transient where another try can help; what had arrived stays.
-        """
-        objects = sent = 0
-        for folder in filter(lambda pointer: pointer.is_folder, pointers):
-            # Without its listing nobody knows what else the remote must hold.
-            self._fetch_objects(folder.hash_name, [folder.md5], report)
-        for hash_name, sizes in self._objects(pointers).items():
-            lacking = self._unseen(hash_name, sizes, report)
-            if broken := self._drop_broken(hash_name, lacking):
-                # Only the cache may be wrong, and the remote hold it in its true size.
-                true = {p.md5: p.size or None for p in pointers if not p.is_folder}
-                sizes |= {oid: true.get(oid) for oid in broken}
-                lacking = self._unseen(hash_name, sizes, report)
-                if lost := [oid for oid in broken if oid in lacking]:
-                    raise RemoteFailed(
-                        f"neither the remote nor the cache holds, whole, {named(lost)}",
-                        transient=False,
-                        hint="bring the data back into place and run again",
-                    )
-            self._send(hash_name, lacking, report)
-            if lacking and (still := self._unseen(hash_name, sizes, report)):
-                raise RemoteFailed(
-                    f"the remote does not hold {named(still)} although the push ended well",
-                    hint="`anchored resume` tries again",
-                )
-            objects, sent = objects + len(sizes), sent + len(lacking)
-        return PushOutcome(objects=objects, sent=sent)
-
-    def _unseen(self, hash_name: str, sizes: Mapping[str, int | None], report: Report) -> list[str]:
-        """Objects that the remote lacks, or holds in another size than the cache."""
-        odb = self._remote_odb(hash_name)
-        report.progress("asking the remote", 0, len(sizes))
-        with self._speaking("ask"):
-            seen = sizes_there(odb, list(sizes))
-        return [
-            oid for oid, size in sizes.items()
-            if oid not in seen or (size is not None and seen[oid] != size)
-        ]  # fmt: skip
-
-    def _send(self, hash_name: str, oids: Sequence[str], report: Report) -> None:
-        """Uploads objects, the listing of a folder after its files: a listing promises them."""
-        cache, remote = self._cache(hash_name), self._remote_odb(hash_name)
-        files = [oid for oid in oids if not oid.endswith(".dir")]
-        listings = [oid for oid in oids if oid.endswith(".dir")]
-        for batch in (files, listings):
-            if batch:
-                with self._speaking("push to"):
-                    remote.add(
-                        [cache.oid_to_path(oid) for oid in batch], cache.fs, batch,
-                        check_exists=False, batch_size=remote.fs.jobs,
-                        callback=Objects("pushing", report),
-                    )  # fmt: skip
-
-    def _actual_md5(self, hash_name: str, oid: str) -> str | None:
-        """The hash of a cache object's bytes; None if absent.
-
-        Never taken from DVC's state: a checkout writes there that a file has the hash that its
-        pointer names, without looking (seen with DVC 3.67.1), so a corrupt pull looks whole.
-        """
-        cache = self._cache(hash_name)
-        try:
-            _, info = hash_file(cache.oid_to_path(oid), cache.fs, hash_name, None)
-        except FileNotFoundError:
-            return None
-        return str(info.value)
-
-    def _not_whole(self, hash_name: str, oids: Sequence[str]) -> list[str]:
-        """The objects that the cache lacks, or holds with other bytes than their name says."""
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-            actual = threads.map(lambda oid: self._actual_md5(hash_name, oid), oids)
-            return [oid for oid, md5 in zip(oids, actual, strict=True) if md5 != md5_of(oid)]
-
-    def _drop_broken(self, hash_name: str, oids: Sequence[str]) -> list[str]:
-        """Takes corrupt objects out of the cache; returns all that it does not hold."""
-        broken = self._not_whole(hash_name, oids)
-        for oid in broken:
-            drop(self._cache(hash_name).oid_to_path(oid))
-        return broken
+        """Sends what the remote lacks, then sees every object there by asking the remote."""
+        return self._objects.push(pointers, report)
 
     def fetch(self, pointers: Sequence[Pointer], report: Report) -> int:
         """Makes the cache hold every object, whole; returns how many had to be fetched."""
-        return sum(self._fetch(p, report) for p in pointers)
+        return self._objects.fetch(pointers, report)
 
-    def _fetch(self, pointer: Pointer, report: Report) -> int:
-        cache = self._cache(pointer.hash_name)
-        fetched = self._fetch_objects(pointer.hash_name, [pointer.md5], report)
-        if pointer.is_folder:
-            tree = Tree.load(cache, HashInfo(pointer.hash_name, pointer.md5))
-            children = list(dict.fromkeys(info.value for _, _, info in tree))
-            fetched += self._fetch_objects(pointer.hash_name, children, report)
-        return fetched
+    def hashed(self, file: str, hash_name: str) -> str:
+        """The hash of a file's bytes, read now."""
+        _, info = hash_file(file, localfs, hash_name, None)
+        return str(info.value)
 
-    def _fetch_objects(self, hash_name: str, oids: Sequence[str], report: Report) -> int:
-        lacking = self._drop_broken(hash_name, oids)
-        if not lacking:
-            return 0
-        cache, remote = self._cache(hash_name), self._remote_odb(hash_name)
-        failures: dict[str, BaseException] = {}
-        with self._speaking("fetch from"):
-            cache.add(
-                [remote.oid_to_path(oid) for oid in lacking], remote.fs, lacking,
-                check_exists=False, batch_size=remote.fs.jobs, on_error=failures.__setitem__,
-                callback=Objects("fetching", report),
-            )  # fmt: skip
-            for error in failures.values():
-                if not isinstance(error, FileNotFoundError):
-                    raise error
-        for oid in self._not_whole(hash_name, lacking):
-            drop(cache.oid_to_path(oid))
-            state = "lacks" if oid in failures else "holds, corrupt,"
-            raise RemoteFailed(f"the remote {state} object {oid}", transient=False)
-        return len(lacking)
+    def listing(self, hash_name: str, oid: str) -> dict[str, str] | None:
+        """Object by path of a folder that the cache lists; None where it does not, or not whole."""
+        try:
+            tree = Tree.load(self.cache(hash_name), HashInfo(hash_name, oid))
+        except (FileNotFoundError, ObjectFormatError):
+            return None
+        return {"/".join(key): info.value for key, _, info in tree}
 
     # --- private trees --------------------------------------------------------------------------
 
@@ -395,7 +284,7 @@ class DvcStore:
         """Links the pointers' content into a tree; returns the stamp of every file by path."""
         stamps: dict[str, Stamp] = {}
         for pointer in pointers:
-            cache = self._cache(pointer.hash_name)
+            cache = self.cache(pointer.hash_name)
             info = HashInfo(pointer.hash_name, pointer.md5)
             content = Tree.load(cache, info) if pointer.is_folder else cache.get(pointer.md5)
             target = into / pointer.path
@@ -426,17 +315,15 @@ class DvcStore:
                 name = str(tree / path)
                 if stamp_of(name) == stamps.get(path):
                     continue
-                _, info = hash_file(name, localfs, pointer.hash_name, None)
-                if info.value != expected[path]:
+                if self.hashed(name, pointer.hash_name) != expected[path]:
                     changed.append(path)
         return tuple(changed)
 
     def _expected(self, pointer: Pointer) -> dict[str, str]:
         if not pointer.is_folder:
             return {pointer.path: pointer.md5}
-        cache = self._cache(pointer.hash_name)
-        tree = Tree.load(cache, HashInfo(pointer.hash_name, pointer.md5))
-        return {posixpath.join(pointer.path, *key): info.value for key, _, info in tree}
+        listing = self.listing(pointer.hash_name, pointer.md5) or {}
+        return {posixpath.join(pointer.path, path): oid for path, oid in listing.items()}
 
     def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again.
@@ -445,11 +332,11 @@ class DvcStore:
         """
         spoilt: dict[tuple[int, int], str] = {}
         corrupt: list[str] = []
-        for hash_name, sizes in self._objects(pointers).items():
-            cache = self._cache(hash_name)
+        for hash_name, sizes in self._objects.needed(pointers).items():
+            cache = self.cache(hash_name)
             present = [oid for oid, size in sizes.items() if size is not None]
             inodes = {oid: inode_of(cache.oid_to_path(oid)) for oid in present}
-            broken = self._drop_broken(hash_name, present)
+            broken = self._objects.drop_broken(hash_name, present)
             spoilt |= {inodes[oid]: cache.oid_to_path(oid) for oid in broken}
             corrupt += broken
         if corrupt:
@@ -467,7 +354,7 @@ class DvcStore:
         return tuple(corrupt)
 
     @contextmanager
-    def _speaking(self, verb: str) -> Iterator[None]:
+    def speaking(self, verb: str) -> Iterator[None]:
         """Turns whatever a remote's client raises into one of our errors."""
         try:
             yield

@@ -23,9 +23,10 @@ from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
 from anchored.adapters.disk_room import disk_full, on_disk
 from anchored.adapters.git_patience import patience
 from anchored.adapters.submodules import add_submodules
+from anchored.adapters.user_branch import UserBranch
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import GitRemoteFailed, NotReady
-from anchored.ports import Advance, BranchOutcome
+from anchored.ports import BranchOutcome
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # Set where Git itself starts us, as in a hook: they would lead commands into another repository.
@@ -344,125 +345,20 @@ class GitRepo:
 
     def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:
         """Brings `commit`, made on `base`, into the user's branch where Git allows it."""
-        if not branch:
-            return BranchOutcome(Advance.LEFT, reason="HEAD was detached")
-        tip = self._tip(branch)
-        if tip is None:
-            return BranchOutcome(Advance.LEFT, reason=f"branch {branch} is gone")
-        if self._is_ancestor(commit, tip):
-            return BranchOutcome(Advance.FORWARDED, commit=tip)
-        if not self._is_ancestor(base, tip):
-            # A merge would bring back what the user has taken out of the branch.
-            return BranchOutcome(Advance.LEFT, reason=f"{branch} was moved back meanwhile")
-        target, advance = commit, Advance.FORWARDED
-        if not self._is_ancestor(tip, commit):
-            merged = self._merged(tip, commit, message)
-            if merged is None:
-                reason = f"{branch} moved meanwhile and a merge is not clean"
-                return BranchOutcome(Advance.LEFT, reason=reason)
-            target, advance = merged, Advance.MERGED
-        return self._forward(branch, tip, target, advance)
+        own = UserBranch(self._git, self._tried, self.root, Path(self._repo.git_dir))
+        return own.advance(
+            branch, checked_out=self.branch() == branch, base=base, commit=commit,
+            merge=lambda tree, parents: self._commit_tree(
+                tree, parents, message, self._repo.commit(commit).committed_datetime
+            ),
+        )  # fmt: skip
 
-    def _forward(self, branch: str, tip: str, target: str, advance: Advance) -> BranchOutcome:
+    def _tried(self, *args: str) -> tuple[str, str | None]:
+        """Output of `git ARGS`, and what Git says where it refuses."""
         try:
-            if self.branch() == branch:
-                arriving = self._arriving(target)
-                if lost := self._lost_to(arriving):
-                    return BranchOutcome(Advance.LEFT, reason=f"it would overwrite your {lost}")
-                with self._identical_files_staged(arriving):
-                    self._git("merge", "--ff-only", "--no-verify-signatures", "--no-autostash",
-                              "--quiet", target)  # fmt: skip
-            elif self._is_checked_out(branch):
-                return BranchOutcome(Advance.LEFT, reason=f"{branch} is open in another worktree")
-            elif self._is_rebased(branch):
-                return BranchOutcome(Advance.LEFT, reason=f"{branch} is being rebased")
-            else:
-                self._git("update-ref", f"refs/heads/{branch}", target, tip)
+            return self._git(*args), None
         except GitCommandError as error:
-            return BranchOutcome(Advance.LEFT, reason=_said(error))
-        return BranchOutcome(advance, commit=target)
-
-    def _arriving(self, target: str) -> dict[str, str]:
-        """Blobs, by path, of the regular files that a fast-forward would write."""
-        entries = self._git("diff", "--raw", "-z", "--no-abbrev", "--no-renames", "HEAD", target)
-        fields = entries.split("\0")
-        facts = {path: f.split() for f, path in zip(fields[0::2], fields[1::2], strict=False)}
-        return {path: fact[3] for path, fact in facts.items() if fact[1] == "100644"}
-
-    def _lost_to(self, arriving: Mapping[str, str]) -> str | None:
-        """A file that Git ignores, and so overwrites without asking, and whose lines would go."""
-        if not arriving:
-            return None
-        held = set(self._git("ls-files", "-z", "--", *arriving).split("\0"))
-        for path, blob in arriving.items():
-            file = self.root / path
-            if path not in held and os.path.lexists(file):
-                new = set(self._git("cat-file", "blob", blob).split("\n"))
-                if (
-                    not file.is_file()
-                    or not set(file.read_text("utf-8", "surrogateescape").splitlines()) <= new
-                ):
-                    return path
-        return None
-
-    @contextmanager
-    def _identical_files_staged(self, arriving: Mapping[str, str]) -> Iterator[None]:
-        """Lets Git see that files which the fast-forward would write are already there.
-
-        After a `dvc add` by hand the pointer lies in the tree, untracked or modified, with just
-        the bytes that the new commit holds; Git refuses to overwrite even those. Their index
-        entries are set to what they will be afterwards, and put back should the merge be refused.
-        """
-        staged = {}
-        for path, blob in arriving.items():
-            file = self.root / path
-            if file.is_file() and not file.is_symlink():
-                here = self._git("hash-object", "--", str(file)).strip()
-                if here == blob:
-                    staged[path] = blob
-        before = self._git("ls-files", "--stage", "-z", "--", *staged) if staged else ""
-        for path, blob in staged.items():
-            self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
-        try:
-            yield
-        except GitCommandError:
-            for path in staged:
-                self._git("update-index", "--force-remove", "--", path)
-            for entry in filter(None, before.split("\0")):
-                facts, path = entry.split("\t", 1)
-                mode, blob, _ = facts.split()
-                self._git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
-            raise
-
-    def _tip(self, branch: str) -> str | None:
-        out = self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}",
-                        with_exceptions=False)  # fmt: skip
-        return out.strip() or None
-
-    def _is_ancestor(self, one: str, other: str) -> bool:
-        base = self._git("merge-base", one, other, with_exceptions=False).strip()
-        return base == self._git("rev-parse", one).strip()
-
-    def _is_checked_out(self, branch: str) -> bool:
-        listing = self._git("worktree", "list", "--porcelain").splitlines()
-        return f"branch refs/heads/{branch}" in listing
-
-    def _is_rebased(self, branch: str) -> bool:
-        """Whether a rebase is under way, which detaches HEAD and wants its branch as it was."""
-        for state in ("rebase-merge", "rebase-apply"):
-            file = Path(self._repo.git_dir, state, "head-name")
-            if file.exists() and file.read_text().strip() == f"refs/heads/{branch}":
-                return True
-        return False
-
-    def _merged(self, tip: str, commit: str, message: str) -> str | None:
-        """A merge commit of two commits, made without a working tree; None on a conflict."""
-        try:
-            tree = self._git("merge-tree", "--write-tree", tip, commit).split()[0]
-        except GitCommandError:
-            return None
-        when = self._repo.commit(commit).committed_datetime
-        return self._commit_tree(tree, [tip, commit], message, when)
+            return "", _said(error)
 
 
 def _forget_misleading_variables() -> None:
