@@ -102,6 +102,19 @@ class CodeRepo(Protocol):
     def read(self, commit: str, path: str) -> bytes | None:
         """A file's content at a commit; None where it is not there."""
 
+    def read_many(self, places: Sequence[tuple[str, str]]) -> list[bytes | None]:
+        """The contents of files, each at (commit, path), all in one go; None where one is not."""
+
+    def pointer_files(self, commit: str) -> tuple[str, ...]:
+        """The paths of all `.dvc` files of a commit."""
+
+    def bring(self, commit: str, ref: str) -> bool:
+        """Makes a commit be here, from the Git remote if need be; whether it is.
+
+        `ref` is a ref that may hold it there; empty for none. Moves no ref of the user's. Raises
+        `GitRemoteFailed` where the remote does not answer.
+        """
+
     def commit(
         self, parent: str, files: Mapping[str, bytes], *, message: str, when: datetime
     ) -> str:
@@ -200,6 +213,12 @@ class DataStore(Protocol):
     ) -> tuple[str, ...]:
         """Files under the pointers' paths that no longer have the content they were given."""
 
+    def settled(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
+        """The pointers with the kind of hash that cache or remote hold them under."""
+
+    def hashed_content(self, file: Path, path: str, hash_name: str) -> Pointer:
+        """The pointer that a file or folder has as the content of a path; caches nothing."""
+
     def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""
 
@@ -236,6 +255,12 @@ class Tracker(Protocol):
 
     def runs_named(self, name: str) -> list[TrackedRun]:
         """The experiment's runs of this name, newest first."""
+
+    def runs_starting_with(self, prefix: str) -> list[TrackedRun]:
+        """The experiment's runs whose id starts so, newest first."""
+
+    def run_of_alias(self, model: str, alias: str) -> str:
+        """The id of the run whose model a registry's alias names. Raises `UnknownRun`."""
 
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""

@@ -14,6 +14,7 @@ import posixpath
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from anchored.adapters.object_store import ObjectStore
 from anchored.adapters.progress import Bytes, Objects, is_large
 from anchored.adapters.remote_failure import remote_failure
 from anchored.adapters.remote_patience import limit_client, limit_options
+from anchored.decisions.lineage import UNSETTLED
 from anchored.decisions.pointers import LEGACY_HASH, owned_elsewhere, pointer_path
 from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
@@ -216,6 +218,19 @@ class DvcStore:
             raise BadInput(path, "changed while it was being read", hint="run again when it rests")
         return pointer
 
+    def hashed_content(self, file: Path, path: str, hash_name: str) -> Pointer:
+        """The pointer that a file or folder has as the content of a path; caches nothing."""
+        checked_content(file, path, self._homes)
+        ignore = RulesElsewhere(self._repo.dvcignore, here=str(file), there=str(self.root / path))
+        with _local_trouble(path):
+            _, meta, tree = build(
+                self.cache(hash_name), str(file), localfs, hash_name, ignore=ignore, dry_run=True
+            )
+        return Pointer(
+            path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1,
+            hash_name=hash_name,
+        )  # fmt: skip
+
     def _hash_large(self, file: Path, what: str, report: Report) -> None:
         """Hashes one large file ahead of `build`, which has no way to tell how far it is.
 
@@ -256,6 +271,15 @@ class DvcStore:
     @property
     def _objects(self) -> ObjectStore:
         return ObjectStore(self)
+
+    def settled(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
+        """The pointers with the kind of hash that cache or remote hold them under."""
+        unsettled = {p.md5 for p in pointers if p.hash_name == UNSETTLED}
+        found = dict.fromkeys(unsettled, "md5")
+        for oid in unsettled:
+            held = (h for h in ("md5", LEGACY_HASH) if self._objects.holds(h, oid))
+            found[oid] = next(held, "md5")
+        return tuple(replace(p, hash_name=found[p.md5]) if p.md5 in found else p for p in pointers)
 
     def push(self, pointers: Sequence[Pointer], report: Report) -> PushOutcome:
         """Sends what the remote lacks, then sees every object there by asking the remote."""

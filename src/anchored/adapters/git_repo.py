@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import git
 from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
@@ -40,6 +40,9 @@ REFUSALS = ("rejected", "permission denied", "authentication failed", "could not
             "repository not found", "not appear to be a git repository", "error: 403", "error: 401",
             "access denied", "not exported", "does not exist", "hook declined",
             "service not enabled")  # fmt: skip
+# Of servers that have no such ref, or hand out no commit by its name.
+ABSENCES = ("couldn't find remote ref", "not our ref", "no such remote ref", "unadvertised object",
+            "upload-pack: not our ref", "remote error: upload-pack")  # fmt: skip
 
 
 class GitRepo:
@@ -183,6 +186,22 @@ class GitRepo:
             return None
         return bytes(blob.data_stream.read()) if blob.type == "blob" else None
 
+    def read_many(self, places: Sequence[tuple[str, str]]) -> list[bytes | None]:
+        """The contents of files, each at (commit, path), all in one go; None where one is not."""
+        if not places:
+            return []
+        with tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as answers:
+            names.writelines(f"{commit}:{path}\n".encode() for commit, path in places)
+            names.seek(0)
+            self._git("cat-file", "--batch", istream=names, output_stream=answers)
+            answers.seek(0)
+            return [_batch_entry(answers) for _ in places]
+
+    def pointer_files(self, commit: str) -> tuple[str, ...]:
+        """The paths of all `.dvc` files of a commit."""
+        out = self._git("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+        return tuple(name for name in out.split("\0") if name.endswith(".dvc"))
+
     # --- commits --------------------------------------------------------------------------------
 
     @on_disk()
@@ -303,6 +322,47 @@ class GitRepo:
         """Takes a ref of this repository away. Nothing there is no error."""
         self._git("update-ref", "-d", ref)
 
+    def bring(self, commit: str, ref: str) -> bool:
+        """Makes a commit be here, from the Git remote if need be; whether it is.
+
+        From its own ref, then by its name, then among all branches and tags: servers differ in
+        what they hand out. Nothing of the user's is moved, their remote-tracking branches included.
+        """
+        if self._has(commit):
+            return True
+        if not self._remote:
+            return False
+        everything = (
+            "+refs/heads/*:refs/anchored/seen/heads/*",
+            "+refs/tags/*:refs/anchored/seen/tags/*",
+        )
+        for wanted in ((f"+{ref}:{ref}",) if ref else (), (commit,), everything):
+            if wanted and self._fetched(*wanted) and self._has(commit):
+                self.keep(f"refs/anchored/fetched/{commit}", commit)
+                break
+        for name in self._git("for-each-ref", "--format=%(refname)", "refs/anchored/seen").split():
+            self.forget(name)
+        return self._has(commit)
+
+    def _has(self, commit: str) -> bool:
+        return bool(
+            self._git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}",
+                      with_exceptions=False).strip()
+        )  # fmt: skip
+
+    def _fetched(self, *wanted: str) -> bool:
+        """Whether the Git remote gave what was asked for; it may have no such thing."""
+        try:
+            self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
+                      "--no-recurse-submodules", "--no-auto-maintenance", self._remote, *wanted,
+                      env=self._patience)  # fmt: skip
+        except GitCommandError as error:
+            said = _said(error)
+            if any(word in said.lower() for word in ABSENCES):
+                return False
+            raise self._remote_failure("fetch from", said) from error
+        return True
+
     def publish(self, ref: str) -> None:
         """Pushes a ref to the Git remote and sees it there; without a remote, does nothing."""
         if not self._remote:
@@ -314,18 +374,19 @@ class GitRepo:
                       self._remote, f"{ref}:{ref}", env=self._patience)  # fmt: skip
             seen = self._git("ls-remote", self._remote, ref, env=self._patience).split()
         except GitCommandError as error:
-            said = _said(error)
-            refused = any(word in said.lower() for word in REFUSALS)
-            raise GitRemoteFailed(
-                f"cannot push to the Git remote {self._remote!r}: {said}",
-                transient=not refused,
-                silent=any(word in said.lower() for word in SILENCES),
-                hint="once the remote takes pushes again, `anchored resume` finishes the run",
-            ) from error
+            raise self._remote_failure("push to", _said(error)) from error
         if not seen or seen[0] != commit:
             raise GitRemoteFailed(
                 f"the Git remote {self._remote!r} does not show {ref} after the push"
             )
+
+    def _remote_failure(self, verb: str, said: str) -> GitRemoteFailed:
+        return GitRemoteFailed(
+            f"cannot {verb} the Git remote {self._remote!r}: {said}",
+            transient=not any(word in said.lower() for word in REFUSALS),
+            silent=any(word in said.lower() for word in SILENCES),
+            hint="once the remote answers again, `anchored resume` finishes what was begun",
+        )
 
     @cached_property
     def _patience(self) -> dict[str, str]:
@@ -359,6 +420,16 @@ class GitRepo:
             return self._git(*args), None
         except GitCommandError as error:
             return "", _said(error)
+
+
+def _batch_entry(answers: IO[bytes]) -> bytes | None:
+    """The next answer of `git cat-file --batch`: `SHA TYPE SIZE`, the content, a line end."""
+    head = answers.readline().split()
+    if len(head) != 3 or not head[2].isdigit():  # `NAME missing`
+        return None
+    content = answers.read(int(head[2]))
+    answers.read(1)
+    return content if head[1] == b"blob" else None
 
 
 def _forget_misleading_variables() -> None:

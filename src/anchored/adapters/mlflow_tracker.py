@@ -226,6 +226,24 @@ class MlflowTracker:
         found = self._search(f"attributes.run_name LIKE '{start}%'")
         return [run for run in found if run.name == name]
 
+    def runs_starting_with(self, prefix: str) -> list[TrackedRun]:
+        """The experiment's runs whose id starts so, newest first."""
+        return list(self._search(f"attributes.run_id LIKE '{prefix}%'"))
+
+    def run_of_alias(self, model: str, alias: str) -> str:
+        """The id of the run whose model a registry's alias names. Raises `UnknownRun`."""
+        from mlflow.exceptions import MlflowException
+
+        with self._calling():
+            try:
+                return str(self._client.get_model_version_by_alias(model, alias).run_id)
+            except MlflowException as error:
+                if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    raise
+                raise UnknownRun(
+                    f"the registered model {model!r} has no alias {alias!r}"
+                ) from error
+
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""
         return self._search("", limit)

@@ -64,6 +64,14 @@ class ObjectStore:
                     sizes[oid] = size_of(cache.oid_to_path(oid))
         return needed
 
+    def holds(self, hash_name: str, oid: str) -> bool:
+        """Whether the cache or the remote has an object of this name."""
+        cache, remote = self._databases.cache(hash_name), self._databases.remote(hash_name)
+        if os.path.exists(cache.oid_to_path(oid)):
+            return True
+        with self._databases.speaking("ask"):
+            return oid in sizes_there(remote, [oid])
+
     # --- to the remote --------------------------------------------------------------------------
 
     def push(self, pointers: Sequence[Pointer], report: Report) -> PushOutcome:

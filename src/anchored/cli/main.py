@@ -81,11 +81,50 @@ def parser() -> _Parser:
     listing = command("list", "List the experiment's runs, newest first.")
     listing.add_argument("-n", dest="limit", type=_count, metavar="N", help="at most N runs")
     show = command("show", "Show one run's whole lineage.")
-    show.add_argument("run", metavar="RUN", help="name, id, 6 or more of its digits, or `latest`")
-    show.add_argument("--latest", action="store_true", help="the newest of several of that name")
+    _name_run(show)
+    diff = command("diff", "Show what differs between two runs: data, code, params, metrics.")
+    diff.add_argument("run", metavar="RUN", help="the first run")
+    diff.add_argument("other", metavar="RUN", help="the second run")
+    diff.add_argument("--latest", action="store_true", help="the newest of several of a name")
+    diff.add_argument("--patch", action="store_true", help="the changed lines of code, too")
+    restore = command("restore", "Bring back a run's data and model, every byte hashed.")
+    _name_run(restore)
+    restore.add_argument("--to", metavar="DIR", help="where (default: restored/NAME)")
+    reproduce = command("reproduce", "Run a past run again and say whether its result still holds.")
+    _name_run(reproduce)
+    reproduce.add_argument(
+        "--tolerance",
+        dest="tolerances",
+        action="append",
+        default=[],
+        metavar="METRIC=NUMBER",
+        help="how far a metric may be off: 0.01, or 1%% of what was recorded; may be repeated",
+    )
+    reproduce.add_argument(
+        "--environment",
+        choices=("current", "recorded"),
+        default="current",
+        help="train in today's environment, or in one built from the recorded packages",
+    )
+    reproduce.add_argument(
+        "--repeat",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="train N times, and judge by how far these are apart from each other",
+    )
+    audit = command("audit", "Check that every run can still be reproduced.")
+    audit.add_argument("--deep", action="store_true", help="hash every byte in the remote, too")
     demo = command("demo", "The sample training repo on real data, and the whole story on it.")
     demo.add_argument("folder", nargs="?", metavar="DIR", help="where (default: anchored-demo)")
     return top
+
+
+def _name_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "run", metavar="RUN", help="name, id, 6 or more of its digits, `latest` or @alias"
+    )
+    command.add_argument("--latest", action="store_true", help="the newest of several of that name")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from anchored.decisions.tags import RECORD, record_of
+from anchored.decisions.tags import RECORD, REPRODUCES, record_of
 from anchored.errors import AmbiguousRun, UnknownRun
 from anchored.records import Environment, RunRecord, TrackedRun
 from anchored.steps.training_repo import TrainingRepo
@@ -15,10 +15,14 @@ from anchored.steps.training_repo import TrainingRepo
 LATEST = "latest"
 SHORTEST_PREFIX = 6
 CANDIDATES = 10
+FEW = 20  # runs to look at before all of them are asked for
 
 
 def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord:
-    """The one run that is meant by a name, an id, six or more of its first digits, or `latest`.
+    """The one run that is meant by a name, an id, six or more of its first digits, `latest`, or
+    `@alias` of the registered model.
+
+    `latest` is the newest run that is no reproduction of another.
 
     Raises `UnknownRun`, and `AmbiguousRun` with the candidates where several fit; with `latest`
     the newest of them is taken.
@@ -40,13 +44,33 @@ def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
     if named := repo.tracker.runs_named(wanted):
         return named
     if wanted == LATEST:
-        return list(repo.tracker.runs(1))
+        return _newest(repo)
+    if wanted.startswith("@"):
+        return [repo.tracker.run(_aliased(repo, wanted[1:]))]
     if not re.fullmatch(r"[0-9a-z]{6,64}", wanted):
         return []
     try:
         return [repo.tracker.run(wanted)]
     except UnknownRun:
-        return [run for run in repo.tracker.runs() if run.run_id.startswith(wanted)]
+        return repo.tracker.runs_starting_with(wanted)
+
+
+def _newest(repo: TrainingRepo) -> list[TrackedRun]:
+    for limit in (FEW, None):
+        for run in repo.tracker.runs(limit):
+            if REPRODUCES not in run.tags:
+                return [run]
+    return []
+
+
+def _aliased(repo: TrainingRepo, alias: str) -> str:
+    retrain = repo.config.retrain
+    if retrain is None or retrain.registered_model is None:
+        raise UnknownRun(
+            f"@{alias} is an alias of a registered model, and none is configured",
+            hint="name it in anchored.toml: retrain.registered_model",
+        )
+    return repo.tracker.run_of_alias(retrain.registered_model, alias)
 
 
 def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
