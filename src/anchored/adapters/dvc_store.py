@@ -30,6 +30,7 @@ from dvc_data.hashfile.hash import file_md5, hash_file
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 from dvc_data.hashfile.tree import Tree
+from dvc_data.index import DataIndex
 from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.local import localfs
 
@@ -72,6 +73,9 @@ class DvcStore:
         except DvcException as error:
             raise NotReady(f"DVC cannot open this repository: {redact(str(error))}") from error
         limit_options(repo.config["remote"])
+        # The index on disk is not asked here, and of two processes that open it at once for the
+        # first time one can fail: "database is locked" (seen with DVC 3.67.1).
+        repo._data_index = DataIndex()  # noqa: SLF001
         return repo
 
     def is_set_up(self) -> bool:
