@@ -16,6 +16,7 @@
     └── ServiceFailed                 3     a remote, tracker or server; may be `transient`
         ├── DiskFull                        this machine's own disk, or the user's quota on it
         ├── RemoteFailed                    the DVC remote
+        │   └── ObjectLost                      it lacks an object, or holds it corrupt
         ├── GitRemoteFailed                 the Git remote
         └── TrackerFailed                   MLflow or W&B
 
@@ -203,6 +204,13 @@ class DiskFull(ServiceFailed):
 
 class RemoteFailed(ServiceFailed):
     """The DVC remote could not be reached, or does not hold what was sent."""
+
+
+class ObjectLost(RemoteFailed):
+    """The remote answers, and lacks an object or holds other bytes under its name."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, transient=False, hint=hint)
 
 
 class GitRemoteFailed(ServiceFailed):

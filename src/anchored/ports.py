@@ -6,14 +6,15 @@ plain Python cross it; every foreign error is turned into one of `anchored.error
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from anchored.records import Ended, ParamValue, Pointer, TrackedRun
+from anchored.decisions.audit_facts import CommitStanding, Holdings, ObjectName
+from anchored.records import Ended, Environment, ParamValue, Pointer, TrackedRun
 
 
 class Report(Protocol):
@@ -64,6 +65,16 @@ class BranchOutcome:
     reason: str = ""
 
 
+class Presence(StrEnum):
+    """Where a commit stands. A stray one is here, and no ref of this repository vouches for it:
+    a server may hand out commits of other people's forks by their name.
+    """
+
+    REACHABLE = "reachable"
+    STRAY = "stray"
+    MISSING = "missing"
+
+
 class CodeRepo(Protocol):
     """A Git repository with a working tree. The user's tree is only ever fast-forwarded."""
 
@@ -108,10 +119,34 @@ class CodeRepo(Protocol):
     def pointer_files(self, commit: str) -> tuple[str, ...]:
         """The paths of all `.dvc` files of a commit."""
 
-    def bring(self, commit: str, ref: str) -> bool:
-        """Makes a commit be here, from the Git remote if need be; whether it is.
+    def files_at(
+        self, commits: Collection[str], wanted: Callable[[str], bool]
+    ) -> dict[str, dict[str, bytes]]:
+        """By commit, the files whose paths are wanted; those of a commit that is not here: none.
 
-        `ref` is a ref that may hold it there; empty for none. Moves no ref of the user's. Raises
+        Costs by the distinct folders of the commits, not by the commits.
+        """
+
+    def standings(self, commits: Collection[str]) -> dict[str, CommitStanding]:
+        """Where commits stand by the refs of the Git remote, or by ours where there is none.
+
+        Those that the remote has are here afterwards; no ref has moved. Raises `GitRemoteFailed`,
+        and `NotReady` where a shallow clone does not let it be told.
+        """
+
+    def changed_between(self, one: str, other: str) -> tuple[tuple[str, str], ...]:
+        """Files that differ between two commits, each with `added`, `removed` or `changed`."""
+
+    def patch(self, one: str, other: str, *, without: Sequence[str]) -> str:
+        """The lines that differ between two commits, but for files of these paths or patterns.
+
+        A pattern is `*.ENDING`, for files at any depth.
+        """
+
+    def bring(self, commit: str, ref: str) -> Presence:
+        """Makes a commit be here, held by a ref, from the Git remote if need be.
+
+        `ref` is the one that may hold it there. Moves no ref of the user's. Raises
         `GitRemoteFailed` where the remote does not answer.
         """
 
@@ -166,6 +201,15 @@ class PushOutcome:
     sent: int
 
 
+@dataclass(frozen=True, slots=True)
+class HandedFile:
+    """A file that was handed out, by its path in the folder given; `size` is in bytes."""
+
+    path: str
+    md5: str
+    size: int
+
+
 class DataStore(Protocol):
     """DVC: content by hash, in a cache of this machine and in the repo's default remote."""
 
@@ -208,6 +252,16 @@ class DataStore(Protocol):
     def checkout(self, pointers: Sequence[Pointer], into: Path, report: Report) -> dict[str, Stamp]:
         """Links the pointers' content into a tree; returns the stamp of every file."""
 
+    def hand_out(
+        self, pointers: Sequence[Pointer], into: Path, report: Report
+    ) -> tuple[HandedFile, ...]:
+        """The pointers' content at their paths below a folder, every byte hashed before.
+
+        Files are the user's own, to change without harm to the cache, which need not hold them. One
+        that is there already is left. Raises `WrongUse`, before anything is written, where other
+        content is in the way; `BadInput` for paths that lead out of the folder; `ObjectLost`.
+        """
+
     def changed(
         self, pointers: Sequence[Pointer], tree: Path, stamps: Mapping[str, Stamp]
     ) -> tuple[str, ...]:
@@ -216,18 +270,51 @@ class DataStore(Protocol):
     def settled(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
         """The pointers with the kind of hash that cache or remote hold them under."""
 
+    def files_of(self, pointer: Pointer, report: Report) -> dict[str, str]:
+        """Object by path, from the repo's root, of every file of a pointer.
+
+        Raises `RemoteFailed` where neither cache nor remote has a folder's listing.
+        """
+
+    def sizes(self, hash_name: str, oids: Sequence[str], *, ask: bool) -> dict[str, int]:
+        """Sizes in bytes of those objects that the cache has or, if it may be asked, the remote."""
+
     def hashed_content(self, file: Path, path: str, hash_name: str) -> Pointer:
         """The pointer that a file or folder has as the content of a path; caches nothing."""
 
     def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""
 
+    def surveyed(self, pointers: Collection[Pointer]) -> Holdings:
+        """What the remote holds of all objects that the pointers need, by its own answer.
+
+        Changes nothing, in the cache neither. Raises `RemoteFailed`.
+        """
+
+    def rotten(self, objects: Mapping[ObjectName, int], report: Report) -> dict[ObjectName, str]:
+        """Hashes objects in the remote; returns those that are not what their names say.
+
+        `objects` have their sizes in bytes. What is returned is what an object hashes to, and
+        empty for one that is not there. Raises `RemoteFailed`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """An environment's root, with `bin/` in it, and in words what of a record it lacks."""
+
+    home: Path
+    missing: tuple[str, ...] = ()
+
 
 class Environments(Protocol):
-    """Training environments that are built from what a commit locks."""
+    """Training environments, built from what a commit locks or from what a run recorded."""
 
     def built(self, tree: Path, report: Report) -> Path:
         """The root of the environment for the commit checked out in a tree, with `bin/` in it."""
+
+    def rebuilt(self, recorded: Environment, tree: Path, report: Report) -> Rebuilt:
+        """The recorded Python and packages, as far as they can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +330,7 @@ class Tracker(Protocol):
 
     kind: str
     uri: str
+    takes_runs: bool  # False: for runs of old alone, and what is found out about them
 
     def open_run(self, *, name: str, tags: Mapping[str, str], started: datetime) -> TrackedRun:
         """A new run in the state running."""
@@ -271,6 +359,9 @@ class Tracker(Protocol):
     def refuses_to_join(self, run_id: str, output: Sequence[str]) -> bool:
         """Whether training's last lines say that the script keeps a tracker of its own."""
 
+    def metrics_kept_in(self, tree: Path) -> dict[str, float]:
+        """Metrics that a script logged to a store of its own in the tree where it ran."""
+
     def log(
         self, run_id: str, *, params: Mapping[str, ParamValue], metrics: Mapping[str, float]
     ) -> tuple[str, ...]:
@@ -281,6 +372,9 @@ class Tracker(Protocol):
 
     def artifact(self, run_id: str, path: str) -> bytes | None:
         """The bytes of one artifact; None where the run has none of that path."""
+
+    def artifacts(self, runs: Sequence[TrackedRun], path: str) -> dict[str, bytes]:
+        """The bytes of one artifact by run id, for those of the runs that have it."""
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""

@@ -183,6 +183,57 @@ class RunRecord:
         return cls(**items)
 
 
+class Verdict(StrEnum):
+    """What a reproduction found."""
+
+    IDENTICAL = "identical"
+    EQUIVALENT = "equivalent"
+    DIFFERENT = "different"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was compared; `within`, of a metric alone, says that it is near enough."""
+
+    what: str
+    recorded: str | float | None
+    reproduced: str | float | None
+    equal: bool
+    within: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key != "within" or value is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A verdict on a run, with all that it rests on: `anchored reproduce --json`."""
+
+    run: str
+    name: str
+    verdict: Verdict
+    reproduction: str
+    checks: tuple[Check, ...] = ()
+    causes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "name": self.name,
+            "verdict": str(self.verdict),
+            "reproduction": self.reproduction,
+            "checks": [check.to_json() for check in self.checks],
+            "causes": list(self.causes),
+            "seconds": round(self.seconds, 3),
+        }
+
+
 class Ended(StrEnum):
     """How a tracker run ended, in the trackers' common words."""
 
@@ -195,7 +246,8 @@ class Ended(StrEnum):
 class TrackedRun:
     """A run as the tracker has it, but for metrics that are no finite numbers: JSON has none.
 
-    Times are in milliseconds since the epoch; None is unknown.
+    Times are in milliseconds since the epoch; None is unknown. `artifacts` is the URI under which
+    the tracker keeps them.
     """
 
     run_id: str
@@ -208,3 +260,4 @@ class TrackedRun:
     started: int | None = None
     ended: int | None = None
     ending: Ended | None = None
+    artifacts: str = ""

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
 
+import pytest
+
+from anchored.decisions.pointers import LEGACY_HASH
+from anchored.errors import ObjectLost
+from anchored.records import Pointer
+from tests.contract.remotes import QUIET, store
 from tests.proof import assert_sealed
 from tests.repos import Repo
 
@@ -23,3 +31,29 @@ def test_an_input_that_only_a_pointer_of_dvc_2_names_is_used_and_hashed_anew(rep
     assert run.metrics == {"total": 3}
     assert run.data[0].md5 == hashlib.md5(content).hexdigest()
     assert_sealed(repo, run)
+
+
+@pytest.mark.parametrize("place", ["cache", "remote"])
+def test_what_dvc_2_left_is_handed_out_and_verified(repo: Repo, tmp_path: Path, place: str) -> None:
+    content = b"1\r\n2\r\n"
+    old = hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
+    listing = json.dumps([{"md5": old, "relpath": "deep/a.csv"}]).encode()
+    listed = f"{hashlib.md5(listing).hexdigest()}.dir"
+    home = repo.store if place == "remote" else repo.root / ".dvc/cache"
+    for oid, bytes_ in ((old, content), (listed, listing)):
+        file = home / oid[:2] / oid[2:]
+        file.parent.mkdir(parents=True)
+        file.write_bytes(bytes_)
+    pointers = [Pointer("data/old.csv", old, hash_name=LEGACY_HASH),
+                Pointer("data/set", listed, hash_name=LEGACY_HASH)]  # fmt: skip
+    files = store(repo).hand_out(pointers, tmp_path / "to", QUIET)
+    assert [(file.path, file.md5) for file in files] == [
+        ("data/old.csv", old), ("data/set/deep/a.csv", old),
+    ]  # fmt: skip
+    for file in files:
+        assert (tmp_path / "to" / file.path).read_bytes() == content
+    store(repo).hand_out(pointers, tmp_path / "to", QUIET)
+    (home / old[:2] / old[2:]).write_bytes(b"1\r\n3\r\n")
+    with pytest.raises(ObjectLost, match=old):
+        store(repo).hand_out(pointers, tmp_path / "again", QUIET)
+    assert not [f for f in (tmp_path / "again").rglob("*") if f.is_file()]

@@ -12,7 +12,7 @@ import logging
 import os
 import posixpath
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -26,28 +26,38 @@ from dvc.utils.serialize import parse_yaml_for_update
 from dvc.utils.serialize._yaml import dumps_yaml
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.checkout import checkout
-from dvc_data.hashfile.hash import file_md5, hash_file
+from dvc_data.hashfile.hash import file_md5, fobj_md5, hash_file
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 from dvc_data.hashfile.tree import Tree
 from dvc_data.index import DataIndex
 from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.local import localfs
+from dvc_objects.fs.system import reflink
+from dvc_objects.fs.utils import umask
 
+from anchored.adapters import object_facts
 from anchored.adapters.content import checked_content, refuse_leaving_link
 from anchored.adapters.disk_room import on_disk
 from anchored.adapters.dvc_ignores import RulesElsewhere
 from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc
 from anchored.adapters.files import files_under, inode_of, link_over, stamp_of
+from anchored.adapters.handing_out import handed_out
+from anchored.adapters.hashed_copy import md5_of_file
+from anchored.adapters.linking import is_linked
 from anchored.adapters.object_store import ObjectStore
 from anchored.adapters.progress import Bytes, Objects, is_large
 from anchored.adapters.remote_failure import remote_failure
+from anchored.adapters.remote_hashes import RemoteHashes
 from anchored.adapters.remote_patience import limit_client, limit_options
+from anchored.adapters.remote_survey import RemoteSurvey
+from anchored.decisions.audit_facts import Holdings, ObjectName
 from anchored.decisions.lineage import UNSETTLED
 from anchored.decisions.pointers import LEGACY_HASH, owned_elsewhere, pointer_path
 from anchored.decisions.redaction import redact
+from anchored.decisions.restoring import wanted_files
 from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
-from anchored.ports import PushOutcome, Report, Stamp
+from anchored.ports import HandedFile, PushOutcome, Report, Stamp
 from anchored.records import Pointer
 
 LINKS = ["reflink", "hardlink", "symlink", "copy"]
@@ -293,8 +303,22 @@ class DvcStore:
         """Makes the cache hold every object, whole; returns how many had to be fetched."""
         return self._objects.fetch(pointers, report)
 
+    def surveyed(self, pointers: Collection[Pointer]) -> Holdings:
+        """What the remote holds of all objects that the pointers need, by its own answer."""
+        return RemoteSurvey(self).of(pointers)
+
+    def rotten(self, objects: Mapping[ObjectName, int], report: Report) -> dict[ObjectName, str]:
+        """Hashes objects in the remote; returns those that are not what their names say."""
+        return RemoteHashes(self, report).rotten(objects)
+
+    def hash_of(self, stream: Any, hash_name: str) -> str:
+        """The hash of what is left of a binary stream."""
+        return str(fobj_md5(stream, name=hash_name))
+
     def hashed(self, file: str, hash_name: str) -> str:
         """The hash of a file's bytes, read now."""
+        if hash_name == "md5":
+            return md5_of_file(file)
         _, info = hash_file(file, localfs, hash_name, None)
         return str(info.value)
 
@@ -306,24 +330,50 @@ class DvcStore:
             return None
         return {"/".join(key): info.value for key, _, info in tree}
 
+    def files_of(self, pointer: Pointer, report: Report) -> dict[str, str]:
+        """Object by path, from the repo's root, of every file of a pointer."""
+        return object_facts.files_of(self, pointer, report)
+
+    def sizes(self, hash_name: str, oids: Sequence[str], *, ask: bool) -> dict[str, int]:
+        """Sizes in bytes of those objects that the cache has or, if it may be asked, the remote."""
+        return object_facts.sizes(self, hash_name, oids, ask=ask)
+
     # --- private trees --------------------------------------------------------------------------
 
     def checkout(self, pointers: Sequence[Pointer], into: Path, report: Report) -> dict[str, Stamp]:
         """Links the pointers' content into a tree; returns the stamp of every file by path."""
         stamps: dict[str, Stamp] = {}
         for pointer in pointers:
-            cache = self.cache(pointer.hash_name)
-            info = HashInfo(pointer.hash_name, pointer.md5)
-            content = Tree.load(cache, info) if pointer.is_folder else cache.get(pointer.md5)
             target = into / pointer.path
-            with _links(cache), _local_trouble(pointer.path):
-                checkout(
-                    str(target), localfs, content, cache, force=True,
-                    progress_callback=Objects(f"linking {pointer.path}", report),
-                )  # fmt: skip
+            files = wanted_files([(pointer, self._expected(pointer))])
+            with _local_trouble(pointer.path):
+                if not is_linked(self, files, target, into, report):
+                    self._check_out(pointer, target, report)
             for name in files_under(target):
-                stamps[os.path.relpath(name, into)] = stamp_of(name)
+                stamps[name[len(str(into)) + 1 :]] = stamp_of(name)
         return stamps
+
+    def _check_out(self, pointer: Pointer, target: Path, report: Report) -> None:
+        """Links a pointer's content to a path as DVC does it, or copies it."""
+        cache = self.cache(pointer.hash_name)
+        info = HashInfo(pointer.hash_name, pointer.md5)
+        content = Tree.load(cache, info) if pointer.is_folder else cache.get(pointer.md5)
+        with _links(cache):
+            checkout(
+                str(target), localfs, content, cache, force=True,
+                progress_callback=Objects(f"linking {pointer.path}", report),
+            )  # fmt: skip
+
+    def hand_out(
+        self, pointers: Sequence[Pointer], into: Path, report: Report
+    ) -> tuple[HandedFile, ...]:
+        """The pointers' content as the user's own files below a folder, every byte hashed."""
+        return handed_out(self, pointers, into, report)
+
+    def reflink(self, source: str, target: str) -> None:
+        """Makes a file that shares another's blocks, writable. Raises `OSError`."""
+        reflink(source, target)
+        os.chmod(target, 0o666 & ~umask)  # macOS clones the mode too
 
     def changed(
         self, pointers: Sequence[Pointer], tree: Path, stamps: Mapping[str, Stamp]

@@ -10,23 +10,28 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import git
 from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
 
+from anchored.adapters import git_changes
 from anchored.adapters.disk_room import disk_full, on_disk
+from anchored.adapters.git_objects import objects
 from anchored.adapters.git_patience import patience
+from anchored.adapters.git_standing import Standings, refs_in
+from anchored.adapters.git_trees import files_at
 from anchored.adapters.submodules import add_submodules
 from anchored.adapters.user_branch import UserBranch
+from anchored.decisions.audit_facts import CommitStanding
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import GitRemoteFailed, NotReady
-from anchored.ports import BranchOutcome
+from anchored.ports import BranchOutcome, Presence
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # Set where Git itself starts us, as in a hook: they would lead commands into another repository.
@@ -40,9 +45,11 @@ REFUSALS = ("rejected", "permission denied", "authentication failed", "could not
             "repository not found", "not appear to be a git repository", "error: 403", "error: 401",
             "access denied", "not exported", "does not exist", "hook declined",
             "service not enabled")  # fmt: skip
-# Of servers that have no such ref, or hand out no commit by its name.
-ABSENCES = ("couldn't find remote ref", "not our ref", "no such remote ref", "unadvertised object",
-            "upload-pack: not our ref", "remote error: upload-pack")  # fmt: skip
+# Of servers that have no such ref.
+ABSENCES = ("couldn't find remote ref", "no such remote ref")
+# All branches and tags of the remote, seen for a moment under refs that are nobody's.
+SEEN = "refs/anchored/seen"
+EVERYTHING = (f"+refs/heads/*:{SEEN}/heads/*", f"+refs/tags/*:{SEEN}/tags/*")
 
 
 class GitRepo:
@@ -188,19 +195,26 @@ class GitRepo:
 
     def read_many(self, places: Sequence[tuple[str, str]]) -> list[bytes | None]:
         """The contents of files, each at (commit, path), all in one go; None where one is not."""
-        if not places:
-            return []
-        with tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as answers:
-            names.writelines(f"{commit}:{path}\n".encode() for commit, path in places)
-            names.seek(0)
-            self._git("cat-file", "--batch", istream=names, output_stream=answers)
-            answers.seek(0)
-            return [_batch_entry(answers) for _ in places]
+        return objects(self._git, [f"{commit}:{path}" for commit, path in places], "blob")
+
+    def files_at(
+        self, commits: Collection[str], wanted: Callable[[str], bool]
+    ) -> dict[str, dict[str, bytes]]:
+        """By commit, the files whose paths are wanted; those of a commit that is not here: none."""
+        return files_at(self._git, commits, wanted)
 
     def pointer_files(self, commit: str) -> tuple[str, ...]:
         """The paths of all `.dvc` files of a commit."""
         out = self._git("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
         return tuple(name for name in out.split("\0") if name.endswith(".dvc"))
+
+    def changed_between(self, one: str, other: str) -> tuple[tuple[str, str], ...]:
+        """Files that differ between two commits, each with `added`, `removed` or `changed`."""
+        return git_changes.changed_between(self._git, one, other)
+
+    def patch(self, one: str, other: str, *, without: Sequence[str]) -> str:
+        """The lines that differ between two commits, but for files of these paths or patterns."""
+        return git_changes.patch(self._git, one, other, without=without)
 
     # --- commits --------------------------------------------------------------------------------
 
@@ -322,27 +336,56 @@ class GitRepo:
         """Takes a ref of this repository away. Nothing there is no error."""
         self._git("update-ref", "-d", ref)
 
-    def bring(self, commit: str, ref: str) -> bool:
-        """Makes a commit be here, from the Git remote if need be; whether it is.
+    def bring(self, commit: str, ref: str) -> Presence:
+        """Makes a commit be here, held by a ref, from the Git remote if need be.
 
-        From its own ref, then by its name, then among all branches and tags: servers differ in
-        what they hand out. Nothing of the user's is moved, their remote-tracking branches included.
+        From its own ref, then from among all branches and tags, never by its name. Nothing of the
+        user's is moved, their remote-tracking branches included.
         """
-        if self._has(commit):
-            return True
-        if not self._remote:
-            return False
-        everything = (
-            "+refs/heads/*:refs/anchored/seen/heads/*",
-            "+refs/tags/*:refs/anchored/seen/tags/*",
-        )
-        for wanted in ((f"+{ref}:{ref}",) if ref else (), (commit,), everything):
-            if wanted and self._fetched(*wanted) and self._has(commit):
-                self.keep(f"refs/anchored/fetched/{commit}", commit)
+        if self._is_reachable(commit):
+            return Presence.REACHABLE
+        for wanted in ((f"+{ref}:{ref}",), EVERYTHING) if self._remote else ():
+            if self._fetched(*wanted) and self._is_reachable(commit):
+                if wanted is EVERYTHING:
+                    self.keep(f"refs/anchored/fetched/{commit}", commit)
                 break
-        for name in self._git("for-each-ref", "--format=%(refname)", "refs/anchored/seen").split():
+        for name in self._git("for-each-ref", "--format=%(refname)", SEEN).split():
             self.forget(name)
-        return self._has(commit)
+        if self._is_reachable(commit):
+            return Presence.REACHABLE
+        return Presence.STRAY if self._has(commit) else Presence.MISSING
+
+    def _is_reachable(self, commit: str) -> bool:
+        """Whether HEAD or a ref of this repository holds a commit."""
+        if not self._has(commit):
+            return False
+        holding = self._git(
+            "for-each-ref", "--count=1", "--format=%(refname)", "--contains", commit
+        )
+        return bool(holding) or self._git("merge-base", commit, "HEAD", with_exceptions=False) == (
+            self._git("rev-parse", f"{commit}^{{commit}}")
+        )
+
+    def standings(self, commits: Collection[str]) -> dict[str, CommitStanding]:
+        """Where commits stand by the refs of the Git remote, or by ours where there is none.
+
+        Those that the remote has are here afterwards; no ref has moved.
+        """
+        try:
+            if self._remote:
+                listing = self._asked("ls-remote", self._remote)
+                return Standings(self._git, refs_in(listing), self._fetched).of(commits)
+            listing = self._git("show-ref", with_exceptions=False)
+            return Standings(self._git, refs_in(listing), None).of(commits)
+        except GitCommandError as error:
+            raise NotReady(f"Git cannot read the history here: {_said(error)}") from error
+
+    def _asked(self, *args: str) -> str:
+        """Output of a Git command that asks the remote."""
+        try:
+            return self._git(*args, env=self._patience)
+        except GitCommandError as error:
+            raise self._remote_failure("ask", _said(error)) from error
 
     def _has(self, commit: str) -> bool:
         return bool(
@@ -353,7 +396,8 @@ class GitRepo:
     def _fetched(self, *wanted: str) -> bool:
         """Whether the Git remote gave what was asked for; it may have no such thing."""
         try:
-            self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
+            # Without the empty refmap Git moves the user's remote-tracking branches, too.
+            self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=",
                       "--no-recurse-submodules", "--no-auto-maintenance", self._remote, *wanted,
                       env=self._patience)  # fmt: skip
         except GitCommandError as error:
@@ -420,16 +464,6 @@ class GitRepo:
             return self._git(*args), None
         except GitCommandError as error:
             return "", _said(error)
-
-
-def _batch_entry(answers: IO[bytes]) -> bytes | None:
-    """The next answer of `git cat-file --batch`: `SHA TYPE SIZE`, the content, a line end."""
-    head = answers.readline().split()
-    if len(head) != 3 or not head[2].isdigit():  # `NAME missing`
-        return None
-    content = answers.read(int(head[2]))
-    answers.read(1)
-    return content if head[1] == b"blob" else None
 
 
 def _forget_misleading_variables() -> None:

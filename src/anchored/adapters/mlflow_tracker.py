@@ -1,4 +1,4 @@
-"""MLflow as the tracker: a database URI, or a server."""
+"""MLflow as the tracker: a database URI, or a server; old runs are also read from a file store."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import fcntl
 import logging
 import math
 import os
-import posixpath
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from anchored.adapters.bulk_artifacts import artifacts_at
+from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
+from anchored.adapters.mlflow_place import folder_of, is_file_store, resolved
+from anchored.adapters.script_store import metrics_kept_in
 from anchored.decisions.redaction import redact
-from anchored.errors import ConfigError, NotReady, TrackerFailed, UnknownRun, WrongUse
+from anchored.errors import NotReady, TrackerFailed, UnknownRun, WrongUse
 from anchored.ports import LoggedFiles
 from anchored.records import Ended, ParamValue, TrackedRun
 
@@ -30,19 +33,21 @@ PATIENCE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-LONGEST_KEY, LONGEST_TAG, BATCH, PAGE = 250, 8_000, 100, 1_000
+# MLflow 3.17 refuses file stores without it. They are for runs of old, and what is said of them.
+FILE_STORE = {"MLFLOW_ALLOW_FILE_STORE": "true"}
+BATCH, PAGE = 100, 1_000
 TRANSIENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
 STATUS = {Ended.FINISHED: "FINISHED", Ended.FAILED: "FAILED", Ended.KILLED: "KILLED"}
 ENDINGS = {status: ending for ending, status in STATUS.items()}
-_UNSAFE = re.compile(r"[^/\w.\- ]")
-_PATH = re.compile(r"[/.]")
 
 
 def load(uri: str) -> None:
     """Imports what the first call to the tracker of this URI would; opens and creates nothing."""
     import mlflow.tracking
 
-    if not uri.startswith("http"):
+    if uri and is_file_store(uri):
+        import mlflow.store.tracking.file_store
+    elif not uri.startswith("http"):
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
@@ -56,7 +61,9 @@ class MlflowTracker:
     kind = "mlflow"
 
     def __init__(self, uri: str, *, experiment: str, root: Path, lock: Path) -> None:
-        self.uri = _resolved(uri, root)
+        self.uri = resolved(uri, root)
+        self.takes_runs = not is_file_store(uri)
+        self._keys = Keys(flat=not self.takes_runs)
         self._experiment, self._root, self._lock = experiment, root, lock
 
     @cached_property
@@ -67,6 +74,12 @@ class MlflowTracker:
             logging.getLogger(noisy).setLevel(logging.ERROR)
         if self.uri.startswith("http"):
             return MlflowClient(tracking_uri=self.uri)
+        if not self.takes_runs and not (folder := folder_of(self.uri)).is_dir():
+            # MLflow would make one, and whoever only looks changes nothing.
+            raise NotReady(
+                f"there is no MLflow file store {folder}",
+                hint='see tracker.uri in anchored.toml, for example "sqlite:///mlflow.db"',
+            )
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         with self._lock.open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
@@ -79,8 +92,8 @@ class MlflowTracker:
             from mlflow.exceptions import MlflowException
 
             # A database says nothing of artifacts, and MLflow's default is the current folder.
-            served = self.uri.startswith("http")
-            place = None if served else (self._root / "mlruns").as_uri()
+            knows = self.uri.startswith("http") or not self.takes_runs
+            place = None if knows else (self._root / "mlruns").as_uri()
             try:
                 return str(self._client.create_experiment(self._experiment, place))
             except MlflowException as error:
@@ -95,7 +108,19 @@ class MlflowTracker:
         return str(found.experiment_id)
 
     def _found_experiment(self) -> Any:
-        return self._client.get_experiment_by_name(self._experiment)
+        if self.takes_runs:
+            return self._client.get_experiment_by_name(self._experiment)
+        # A file store puts the name into a filter without quoting it (seen with MLflow 3.17.2).
+        from mlflow.entities import ViewType
+
+        token: str | None = ""
+        while token is not None:
+            page = self._client.search_experiments(ViewType.ALL, PAGE, page_token=token or None)
+            for experiment in page:
+                if experiment.name == self._experiment:
+                    return experiment
+            token = page.token or None
+        return None
 
     # --- one run --------------------------------------------------------------------------------
 
@@ -106,7 +131,7 @@ class MlflowTracker:
                 self._client.create_run(
                     self._experiment_id,
                     start_time=int(started.timestamp() * 1000),
-                    tags=_safe_tags(tags),
+                    tags=self._keys.safe_tags(tags),
                     run_name=name,
                 )
             )
@@ -118,11 +143,12 @@ class MlflowTracker:
 
     def training_variables(self, run_id: str) -> dict[str, str]:
         """Environment variables by which `mlflow.start_run()` in a script resumes the run."""
-        return {
+        own = {
             "MLFLOW_TRACKING_URI": self.uri,
             "MLFLOW_EXPERIMENT_NAME": self._experiment,
             "MLFLOW_RUN_ID": run_id,
         }
+        return own if self.takes_runs else own | FILE_STORE
 
     def refuses_to_join(self, run_id: str, output: Sequence[str]) -> bool:
         """Whether MLflow refused `start_run()` because the script set another store or experiment.
@@ -131,6 +157,10 @@ class MlflowTracker:
         """
         about_us = [line for line in output if run_id in line]
         return any("not found" in line or "Cannot start run with ID" in line for line in about_us)
+
+    def metrics_kept_in(self, tree: Path) -> dict[str, float]:
+        """Metrics that a script logged to a store of its own in the tree where it ran."""
+        return metrics_kept_in(tree)
 
     def log(
         self, run_id: str, *, params: Mapping[str, ParamValue], metrics: Mapping[str, float]
@@ -144,17 +174,17 @@ class MlflowTracker:
         with self._calling(run_id):
             run = self._client.get_run(run_id)
             logged = run.data.params
-            wanted = {_safe_key(key): str(value) for key, value in params.items()}
+            wanted = {self._keys.safe(key): str(value) for key, value in params.items()}
             differing = [k for k, v in wanted.items() if k in logged and logged[k] != v]
             new = [
                 Param(k, v) for k, v in wanted.items() if k not in logged and len(k) <= LONGEST_KEY
             ]
             now = int(run.info.start_time or 0)
             points = [
-                Metric(_safe_key(key), value, now, 0)
+                Metric(self._keys.safe(key), value, now, 0)
                 for key, value in metrics.items()
-                if run.data.metrics.get(_safe_key(key)) != value
-                and len(_safe_key(key)) <= LONGEST_KEY
+                if run.data.metrics.get(self._keys.safe(key)) != value
+                and len(self._keys.safe(key)) <= LONGEST_KEY
             ]
             for start in range(0, len(new), BATCH):
                 self._client.log_batch(run_id, params=new[start : start + BATCH])
@@ -191,11 +221,31 @@ class MlflowTracker:
                     return None
                 raise
 
+    def artifacts(self, runs: Sequence[TrackedRun], path: str) -> dict[str, bytes]:
+        """The bytes of one artifact by run id, for those of the runs that have it."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        repository = cache(lambda place: get_artifact_repository(place, tracking_uri=self.uri))
+
+        def fetched(place: str, name: str, file: str) -> bool:
+            try:
+                # `download_artifacts` lists first, which is a second question for each run.
+                repository(place)._download_file(name, file)  # noqa: SLF001
+            except (OSError, MlflowException) as error:
+                if isinstance(error, FileNotFoundError) or _is_absent(error):
+                    return False
+                raise
+            return True
+
+        with self._calling():
+            return artifacts_at({run.run_id: run.artifacts for run in runs}, path, fetched)
+
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
         from mlflow.entities import RunTag
 
-        wanted = _safe_tags(tags)
+        wanted = self._keys.safe_tags(tags)
         items = [RunTag(key, value) for key, value in wanted.items()]
         with self._calling(run_id):
             for start in range(0, len(items), BATCH):
@@ -215,7 +265,7 @@ class MlflowTracker:
 
     def runs_tagged(self, tag: str, value: str) -> list[TrackedRun]:
         """The experiment's runs that have a tag of this value."""
-        return list(self._search(f"tags.`{_safe_key(tag)}` = {_quoted(value)}"))
+        return list(self._search(f"tags.`{self._keys.safe(tag)}` = {_quoted(value)}"))
 
     def runs_named(self, name: str) -> list[TrackedRun]:
         """The experiment's runs of this name, newest first."""
@@ -278,10 +328,10 @@ class MlflowTracker:
             run_id=info.run_id,
             name=info.run_name or "",
             experiment=self._experiment,
-            tags={_original_key(key): value for key, value in run.data.tags.items()},
-            params={_original_key(key): value for key, value in run.data.params.items()},
+            tags={self._keys.original(key): value for key, value in run.data.tags.items()},
+            params={self._keys.original(key): value for key, value in run.data.params.items()},
             metrics={
-                _original_key(key): value
+                self._keys.original(key): value
                 for key, value in run.data.metrics.items()
                 if math.isfinite(value)
             },
@@ -289,12 +339,14 @@ class MlflowTracker:
             started=info.start_time,
             ended=info.end_time,
             ending=ENDINGS.get(info.status),
+            artifacts=info.artifact_uri or "",
         )
 
     @contextmanager
     def _calling(self, run_id: str = "") -> Iterator[None]:
         """MLflow's errors become ours; its patience is ours while it is being called."""
-        absent = {key: value for key, value in PATIENCE.items() if key not in os.environ}
+        wanted = PATIENCE if self.takes_runs else PATIENCE | FILE_STORE
+        absent = {key: value for key, value in wanted.items() if key not in os.environ}
         os.environ.update(absent)
         try:
             yield
@@ -305,20 +357,6 @@ class MlflowTracker:
         finally:
             for key in absent:
                 os.environ.pop(key, None)
-
-
-def _resolved(uri: str, root: Path) -> str:
-    """The tracking URI with a relative path made absolute, from the repo's root."""
-    if match := re.fullmatch(r"sqlite:///(?!/)(.+)", uri):
-        return f"sqlite:///{root / match[1]}"
-    if uri.startswith("file:") or "://" not in uri:
-        raise ConfigError(
-            f"{uri!r} is a file store, which MLflow no longer writes",
-            file="anchored.toml",
-            key="tracker.uri",
-            hint='use a database, for example "sqlite:///mlflow.db"',
-        )
-    return uri
 
 
 def _failure(error: Exception, uri: str, run_id: str) -> Exception:
@@ -341,42 +379,6 @@ def _is_absent(error: Exception) -> bool:
     text = str(error).lower()
     code = getattr(error, "error_code", "")
     return code == "RESOURCE_DOES_NOT_EXIST" or "no such" in text or "not found" in text
-
-
-def _safe_key(key: str) -> str:
-    """A key in the characters that MLflow takes; `:28` stands for `(`, as `%28` does in a URL.
-
-    MLflow refuses keys that are no plain path (`a//b`, `../a`): their `/` and `.` are so written.
-    """
-    safe = _UNSAFE.sub(_coded, key)
-    plain = safe == posixpath.normpath(safe) and not safe.startswith(("/", ".."))
-    return safe if plain and safe != "." else _PATH.sub(_coded, safe)
-
-
-def _coded(match: re.Match[str]) -> str:
-    return "".join(f":{byte:02x}" for byte in match[0].encode())
-
-
-def _original_key(key: str) -> str:
-    """The inverse of `_safe_key`; a key that a script has logged with `:` in it stays as it is."""
-    try:
-        original = re.sub(
-            r"(?::[0-9a-f]{2})+",
-            lambda m: bytes.fromhex(m[0].replace(":", "")).decode(),
-            key,
-        )
-    except UnicodeDecodeError:
-        return key
-    return original if original.isprintable() and _safe_key(original) == key else key
-
-
-def _safe_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags that MLflow takes whole: what is too long for it is in `anchored/run.json` only.
-
-    A value too long leaves its tag empty, for what the tag said before no longer holds.
-    """
-    safe = {_safe_key(key): value for key, value in tags.items()}
-    return {k: v if len(v) <= LONGEST_TAG else "" for k, v in safe.items() if len(k) <= LONGEST_KEY}
 
 
 def _quoted(text: str) -> str:

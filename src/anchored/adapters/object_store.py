@@ -10,15 +10,18 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Any, Protocol
 
 from anchored.adapters.files import drop, size_of
 from anchored.adapters.progress import Objects
 from anchored.adapters.remote_objects import sizes_there
 from anchored.decisions.objects import md5_of, named
-from anchored.errors import RemoteFailed
+from anchored.errors import ObjectLost, RemoteFailed
 from anchored.ports import PushOutcome, Report
 from anchored.records import Pointer
+
+BATCH = 16
 
 
 class Databases(Protocol):
@@ -92,9 +95,8 @@ class ObjectStore:
                 sizes |= {oid: true.get(oid) for oid in broken}
                 lacking = self._unseen(hash_name, sizes, report)
                 if lost := [oid for oid in broken if oid in lacking]:
-                    raise RemoteFailed(
+                    raise ObjectLost(
                         f"neither the remote nor the cache holds, whole, {named(lost)}",
-                        transient=False,
                         hint="bring the data back into place and run again",
                     )
             self._send(hash_name, lacking, report)
@@ -163,7 +165,7 @@ class ObjectStore:
         for oid in self.not_whole(hash_name, lacking):
             drop(cache.oid_to_path(oid))
             state = "lacks" if oid in failures else "holds, corrupt,"
-            raise RemoteFailed(f"the remote {state} object {oid}", transient=False)
+            raise ObjectLost(f"the remote {state} object {oid}")
         return len(lacking)
 
     # --- what the cache holds -------------------------------------------------------------------
@@ -182,8 +184,11 @@ class ObjectStore:
             except FileNotFoundError:
                 return None
 
+        # A batch at a time: handing a thread one small file costs more than hashing it.
+        batches = [oids[n : n + BATCH] for n in range(0, len(oids), BATCH)]
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-            hashes = threads.map(actual, oids)
+            hashed = threads.map(lambda batch: [actual(oid) for oid in batch], batches)
+            hashes = chain.from_iterable(hashed)
             return [oid for oid, md5 in zip(oids, hashes, strict=True) if md5 != md5_of(oid)]
 
     def drop_broken(self, hash_name: str, oids: Sequence[str]) -> list[str]:

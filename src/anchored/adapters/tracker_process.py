@@ -30,6 +30,7 @@ class Described(Protocol):
 
     kind: str
     uri: str
+    takes_runs: bool
 
 
 class TrackerProcess:
@@ -54,7 +55,7 @@ class TrackerProcess:
 
     def take(self, tracker: Described) -> None:
         """Makes this stand for a tracker."""
-        self.kind, self.uri = tracker.kind, tracker.uri
+        self.kind, self.uri, self.takes_runs = tracker.kind, tracker.uri, tracker.takes_runs
         self._thread.submit(self._send, tracker)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:

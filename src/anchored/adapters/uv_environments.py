@@ -1,4 +1,5 @@
-"""Training environments built by uv from what the source commit locks, kept for the next run.
+"""Training environments built by uv, kept for the next run: from what a commit locks, or from
+what a run recorded.
 
 uv is the builder because it resolves from a lock without thinking and shares files between
 environments; see https://docs.astral.sh/uv/.
@@ -8,24 +9,25 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
+import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from anchored.decisions.redaction import redact
+from anchored.adapters.uv_command import Uv
+from anchored.adapters.uv_rebuilding import Rebuilding, fingerprint
 from anchored.errors import EnvironmentFailed, NotReady
-from anchored.ports import Report
+from anchored.ports import Rebuilt, Report
+from anchored.records import Environment
 
 # In this order; the first that the commit has is taken.
 REQUIREMENTS = ("requirements.lock", "requirements.txt")
 ALSO_DECIDES = ("pyproject.toml", ".python-version")
+LONGEST = 7200.0  # seconds for a locked environment: gigabytes over a slow line, and compilers
 
 
 class UvEnvironments:
-    """Environments in the user's cache folder, one for each content of the files that decide it."""
+    """Environments in the user's cache folder, one for each content of what decides it."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         cache = variables.get("XDG_CACHE_HOME") or Path(variables.get("HOME", "~"), ".cache")
@@ -38,50 +40,58 @@ class UvEnvironments:
         Raises `NotReady` where there is no uv or nothing to build from, and `EnvironmentFailed`
         with uv's own words where it cannot be built.
         """
-        uv = shutil.which("uv", path=self._search_path())
-        if uv is None:
-            raise NotReady(
-                'train.environment = "uv" needs uv', hint="pip install uv, beside Anchored"
-            )
+        uv = Uv(self._variables, needed_by='train.environment = "uv"')
         files = _deciding(tree)
         home = self._folder / _fingerprint(tree, files)
+
+        def build() -> str:
+            report.say(f"building the environment from {files[0]}")
+            _build_locked(uv, tree, files[0], home)
+            return ""
+
+        self._complete(home, build)
+        return home
+
+    def rebuilt(self, recorded: Environment, tree: Path, report: Report) -> Rebuilt:
+        """An environment with the Python and the packages that a run recorded, as far as they can
+        be had; the rest is named.
+
+        uv reads the settings of the user and those of `tree`, package indexes among them. Raises
+        `NotReady` without uv, `EnvironmentFailed` without any Python to build on, and
+        `ServiceFailed` where a package index does not answer: then nothing is kept.
+        """
+        uv = Uv(self._variables, needed_by="an environment as it was recorded")
+        home = self._folder / f"recorded-{fingerprint(recorded, self._variables)}"
+        rebuilding = Rebuilding(uv, recorded, tree, home, self._variables)
+        missing = self._complete(home, lambda: json.dumps(rebuilding.missing_once_built(report)))
+        return Rebuilt(home=home, missing=tuple(json.loads(missing)))
+
+    def _complete(self, home: Path, build: Callable[[], str]) -> str:
+        """Builds an environment unless it is there whole; what `build` said of it, then or now."""
+        marker = home / "complete"
         home.parent.mkdir(parents=True, exist_ok=True)
         with Path(f"{home}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (home / "complete").exists():
-                report.say(f"building the environment from {files[0]}")
+            # The interpreter is a link to one that the user may have removed since.
+            if not marker.exists() or not (home / "bin" / "python").exists():
                 shutil.rmtree(home, ignore_errors=True)
-                self._build(uv, tree, files[0], home)
-                (home / "complete").touch()
-        return home
+                said = build()
+                part = home / "complete.part"
+                part.write_text(said, encoding="utf-8")
+                part.replace(marker)
+            return marker.read_text(encoding="utf-8")
 
-    def _build(self, uv: str, tree: Path, lock: str, home: Path) -> None:
-        self._uv(uv, tree, "venv", "--quiet", str(home))
-        target = {"UV_PROJECT_ENVIRONMENT": str(home), "VIRTUAL_ENV": str(home)}
-        if lock == "uv.lock":
-            # The project's own code comes from the private tree, not from an installation.
-            self._uv(uv, tree, "sync", "--quiet", "--frozen", "--no-install-project", **target)
-        else:
-            self._uv(uv, tree, "pip", "install", "--quiet", "--requirement", lock, **target)
 
-    def _uv(self, uv: str, tree: Path, *arguments: str, **variables: str) -> None:
-        done = subprocess.run(
-            [uv, *arguments],
-            cwd=tree,
-            env={**self._variables, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        if done.returncode:
-            said = redact(done.stderr.strip()).splitlines()
-            raise EnvironmentFailed("uv could not build the training environment", tail=said)
-
-    def _search_path(self) -> str:
-        """The user's PATH, and the place where pip puts a uv that is installed beside us."""
-        beside = str(Path(sys.executable).parent)
-        return os.pathsep.join([self._variables.get("PATH", os.defpath), beside])
+def _build_locked(uv: Uv, tree: Path, lock: str, home: Path) -> None:
+    target = {"UV_PROJECT_ENVIRONMENT": str(home), "VIRTUAL_ENV": str(home)}
+    # The project's own code comes from the private tree, not from an installation.
+    synced = ("sync", "--quiet", "--frozen", "--no-install-project")
+    installed = ("pip", "install", "--quiet", "--requirement", lock)
+    for arguments in (("venv", "--quiet", str(home)), synced if lock == "uv.lock" else installed):
+        said = uv(*arguments, folder=tree, timeout=LONGEST, **target)
+        if not said.worked:
+            tail = said.words.splitlines()
+            raise EnvironmentFailed("uv could not build the training environment", tail=tail)
 
 
 def _deciding(tree: Path) -> tuple[str, ...]:

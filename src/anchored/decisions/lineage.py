@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from anchored.decisions.objects import is_object
+from anchored.decisions.paths import normalized
 from anchored.decisions.pointers import LEGACY_HASH
 from anchored.decisions.starter import looks_like_model
+from anchored.errors import BadInput
 from anchored.records import Pointer, RunRecord
 
 UNSETTLED = ""  # the `hash_name` of a hash that no pointer explains; the stores know which it is
@@ -35,8 +38,12 @@ def lineage_of(
     """The lineage of a run whose commit holds these pointers (none, where the commit is gone).
 
     `inputs` and `model` are the paths that the configuration names, for hashes without a path. An
-    input that is not tagged is taken from the commit.
+    input that is not tagged is taken from the commit. Raises `BadInput` for a tag that names no
+    path inside the repo, or no hash.
     """
+    at_commit = [pointer for pointer in at_commit if is_object(pointer.md5)]
+    for pointer in (*run.data, *run.model):
+        _refuse_untrue(pointer)
     by_path = {pointer.path: pointer for pointer in at_commit}
     models = tuple(_placed(p, _model_path(p, at_commit, model), by_path) for p in run.model)
     model_paths = {p.path for p in models} | ({model} if model else set())
@@ -52,6 +59,18 @@ def lineage_of(
         if p.path in by_path and by_path[p.path].md5 != p.md5
     )
     return Lineage(data=tuple(data), model=models, differences=differences)
+
+
+def _refuse_untrue(tagged: Pointer) -> None:
+    """Whoever may write tags could otherwise name files outside of repo and cache."""
+    if not is_object(tagged.md5):
+        raise BadInput(tagged.path or "the run", f"its tag {tagged.md5!r} is no hash of DVC's")
+    try:
+        plain = normalized(tagged.path) if tagged.path else ""
+    except ValueError as error:
+        raise BadInput(tagged.path, f"a tag of the run names this path: {error}") from error
+    if plain != tagged.path:
+        raise BadInput(tagged.path, "a tag of the run names this path, which is no plain one")
 
 
 def _placed(tagged: Pointer, path: str, by_path: Mapping[str, Pointer]) -> Pointer:

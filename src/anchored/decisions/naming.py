@@ -31,6 +31,11 @@ def generated_name(experiment: str, now: datetime) -> str:
     return f"{experiment[:150]}-{now:%Y%m%d-%H%M%S}"
 
 
+def reproduction_name(name: str) -> str:
+    """The name of a run that reproduces another: not its own, which would become ambiguous."""
+    return f"reproduction of {name}"[:LONGEST]
+
+
 def run_ref(run_id: str) -> str:
     """The Git ref that keeps a run's snapshot commit."""
     return f"refs/anchored/runs/{run_id}"

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 SHOWN = 3
+_OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+def is_object(oid: str) -> bool:
+    """Whether a text, as found in a tag or a file, can be the name of an object."""
+    return _OBJECT.fullmatch(oid) is not None
 
 
 def md5_of(oid: str) -> str:

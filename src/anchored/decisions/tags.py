@@ -40,6 +40,13 @@ RECORD = "anchored.record"
 ERROR = "anchored.error"
 FLOW_RUN_ID = "prefect.flow_run_id"
 FLOW_RUN_URL = "prefect.flow_run_url"
+# Of a run that says nothing of its state: what its tracker makes of it.
+STATES = {
+    None: State.RUNNING,
+    Ended.FINISHED: State.TRAINED,
+    Ended.FAILED: State.FAILED,
+    Ended.KILLED: State.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +111,7 @@ def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
     """
     facts = parse_tags(tracked.tags)
     details = _parse_details(tracked.tags.get(RECORD, ""))
-    ended_badly = tracked.ending in {Ended.FAILED, Ended.KILLED}
-    state = facts.state or (State.FAILED if ended_badly else State.RUNNING)
+    state = facts.state or STATES[tracked.ending]
     return RunRecord(
         run_id=tracked.run_id,
         name=tracked.name,

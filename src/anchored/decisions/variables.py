@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from anchored.decisions.redaction import MASK
+
 # What a login, a shell, a locale, a virtual environment, TLS and a linker need. Anything beyond
 # would let a value that no commit holds steer a run; `pass_env` names it, and it is recorded.
 USUAL = frozenset((
@@ -78,6 +80,12 @@ def activated(variables: Mapping[str, str], environment: Path) -> dict[str, str]
     others = {"PYTHONHOME", "PYTHONPATH"}
     kept = {name: value for name, value in variables.items() if name not in others}
     return {**kept, "VIRTUAL_ENV": str(environment), "PATH": path}
+
+
+def as_recorded(variables: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
+    """The variables with those that change results as a run recorded them, secret ones aside."""
+    kept = {name: value for name, value in variables.items() if name not in NUMERIC}
+    return kept | {name: value for name, value in recorded.items() if value != MASK}
 
 
 def worth_recording(variables: Mapping[str, str], pass_env: Iterable[str]) -> dict[str, str]:

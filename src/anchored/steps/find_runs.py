@@ -40,6 +40,16 @@ def listed(repo: TrainingRepo, limit: int | None = None) -> Iterator[RunRecord]:
     return (_record(repo, run) for run in repo.tracker.runs(limit))
 
 
+def with_details(tracked: TrackedRun, text: bytes) -> TrackedRun:
+    """A run whose details were too long for a tag, with those of its `anchored/run.json`."""
+    try:
+        details = json.loads(text)
+        details["ref"] = details["git"]["ref"]
+    except (ValueError, TypeError, KeyError):  # a file of that name which is not ours
+        return tracked
+    return replace(tracked, tags={**tracked.tags, RECORD: json.dumps(details)})
+
+
 def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
     if named := repo.tracker.runs_named(wanted):
         return named
@@ -78,10 +88,7 @@ def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
     if not tracked.tags.get(RECORD) and (
         text := repo.tracker.artifact(tracked.run_id, "anchored/run.json")
     ):
-        # Its details were too long for a tag.
-        details = json.loads(text)
-        details["ref"] = details["git"]["ref"]
-        tracked = replace(tracked, tags={**tracked.tags, RECORD: json.dumps(details)})
+        tracked = with_details(tracked, text)
     run = _record(repo, tracked)
     document = repo.tracker.artifact(tracked.run_id, "anchored/environment.json")
     if document is None:

@@ -5,6 +5,7 @@ A read-only operation but for Git objects, and a ref of Anchored's own that keep
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from anchored.config import FILE, PYPROJECT, Config
@@ -12,15 +13,17 @@ from anchored.decisions.lineage import Lineage, lineage_of
 from anchored.decisions.naming import run_ref
 from anchored.decisions.pointers import parse_pointer
 from anchored.errors import AnchoredError, ConfigError
+from anchored.ports import Presence
 from anchored.records import Pointer, RunRecord
 from anchored.steps.training_repo import TrainingRepo, config_from
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A run with its lineage. `commit` and `source` are empty where they are lost.
+    """A run with its lineage. `commit` and `source` are empty where they are not to be had.
 
     `source` is the commit that training executed; `config` the configuration there, None without.
+    `trouble` says why a commit is not to be had.
     """
 
     run: RunRecord
@@ -28,31 +31,50 @@ class Traced:
     commit: str = ""
     source: str = ""
     config: Config | None = None
+    trouble: tuple[str, ...] = ()
 
 
 def traced(repo: TrainingRepo, run: RunRecord) -> Traced:
-    """Finds the run's commit and what it names. Raises `GitRemoteFailed`."""
-    commit = _brought(repo, run, run.git.commit)
-    source = _brought(repo, run, run.git.source_commit) or commit
+    """Finds the run's commit and what it names.
+
+    Raises `BadInput` for tags that name paths or hashes which are none, and `GitRemoteFailed`.
+    """
+    names = dict.fromkeys(filter(None, (run.git.commit, run.git.source_commit)))
+    trouble = {name: _trouble(repo, run, name) for name in names}
+    commit = run.git.commit if not trouble.get(run.git.commit, "-") else ""
+    source = run.git.source_commit if not trouble.get(run.git.source_commit, "-") else commit
     config = _config_at(repo, source) if source else None
-    named = config or repo.config
     lineage = lineage_of(
         run,
         _pointers_at(repo, commit) if commit else (),
-        inputs=named.data.inputs if config or not commit else (),
-        model=named.train.model,
+        inputs=(config or repo.config).data.inputs if config or not commit else (),
+        model=(config or repo.config).train.model,
     )
     pointers = repo.store.settled((*lineage.data, *lineage.model))
     count = len(lineage.data)
-    settled = Lineage(pointers[:count], pointers[count:], lineage.differences)
-    return Traced(run=run, lineage=settled, commit=commit, source=source, config=config)
+    return Traced(
+        run=run,
+        lineage=Lineage(pointers[:count], pointers[count:], lineage.differences),
+        commit=commit,
+        source=source,
+        config=config,
+        trouble=tuple(filter(None, trouble.values())),
+    )
 
 
-def _brought(repo: TrainingRepo, run: RunRecord, commit: str) -> str:
-    if not commit:
-        return ""
-    ref = run.git.ref or run_ref(run.run_id)
-    return commit if repo.code.bring(commit, ref) else ""
+def _trouble(repo: TrainingRepo, run: RunRecord, commit: str) -> str:
+    """Why a commit is not to be had; empty where it is."""
+    if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+        return f"commit missing: {commit!r} is no name of a commit"
+    presence = repo.code.bring(commit, run_ref(run.run_id))
+    if presence == Presence.STRAY:
+        return (
+            f"commit {commit} is here, but no ref of this repository or its remote holds it: "
+            f"`git branch NAME {commit}`, if you trust it"
+        )
+    if presence == Presence.MISSING:
+        return f"commit missing: {commit} is nowhere to be found"
+    return ""
 
 
 def _config_at(repo: TrainingRepo, commit: str) -> Config | None:

@@ -1,0 +1,31 @@
+"""What differs between two commits, by Git's plumbing: no user's setting changes its form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+Git = Callable[..., str]
+WORDS = {"A": "added", "D": "removed"}
+
+
+def changed_between(git: Git, one: str, other: str) -> tuple[tuple[str, str], ...]:
+    """Files that differ between two commits, each with `added`, `removed` or `changed`."""
+    fields = git("diff-tree", "-r", "-z", "--no-renames", "--name-status", one, other).split("\0")
+    return tuple(
+        (path, WORDS.get(status, "changed"))
+        for status, path in zip(fields[0::2], fields[1::2], strict=False)
+    )
+
+
+def patch(git: Git, one: str, other: str, *, without: Sequence[str]) -> str:
+    """The lines that differ between two commits, but for files of these paths or patterns."""
+    paths = [":(top)", *map(_excluded, without)]
+    out = git("diff-tree", "-r", "-p", "--no-renames", "--no-ext-diff", "--no-textconv",
+              one, other, "--", *paths)  # fmt: skip
+    return out.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _excluded(path: str) -> str:
+    """The pathspec that leaves out a path, or `*.ENDING` at any depth."""
+    is_pattern = path.startswith("*.")
+    return f":(exclude,top,glob)**/{path}" if is_pattern else f":(exclude,top,literal){path}"
