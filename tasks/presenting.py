@@ -9,7 +9,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 
 from anchored.decisions.naming import flow_tags
-from anchored.records import FlowLink, RunRecord
+from anchored.records import FlowLink, Reproduction, RunRecord
 
 
 def current_flow() -> FlowLink:
@@ -33,19 +33,53 @@ def present_lineage(run: RunRecord) -> None:
         model=run.model[0].md5 if run.model else "",
     )
     _update(run, tags)
-    key = re.sub(r"[^a-z0-9]+", "-", run.experiment.lower()).strip("-") or "experiment"
     create_table_artifact(
-        key=f"lineage-{key}"[:250],
+        key=artifact_key("lineage", run.experiment),
         table=lineage_table(run),
         description=f"Lineage of run **{_as_markdown(run.name)}**",
     )
     if run.tracker.url:
         create_link_artifact(
-            key=f"tracker-{key}"[:250],
+            key=artifact_key("tracker", run.experiment),
             link=run.tracker.url,
             link_text=f"{run.name} in {run.tracker.kind}",
             description="The tracker run with params, metrics and artifacts",
         )
+
+
+def present_reproduction(original: RunRecord, reproduction: Reproduction) -> None:
+    """Shows the lineage of a run and the verdict on it, with its table and causes."""
+    present_lineage(original)
+    causes = "".join(f"\n- {_as_markdown(cause)}" for cause in reproduction.causes)
+    create_table_artifact(
+        key=artifact_key("verdict", original.experiment),
+        table=verdict_table(reproduction),
+        description=f"**{_as_markdown(original.name)}** is **{reproduction.verdict}**{causes}",
+    )
+
+
+def verdict_table(reproduction: Reproduction) -> list[dict[str, str]]:
+    """What was compared as rows: recorded, reproduced, and whether they are equal."""
+    rows = [
+        {"what": "verdict", "recorded": "", "reproduced": str(reproduction.verdict), "equal": ""}
+    ]
+    for check in reproduction.checks:
+        near = "within tolerance" if check.within else "no"
+        rows.append(
+            {
+                "what": check.what,
+                "recorded": "" if check.recorded is None else str(check.recorded),
+                "reproduced": "" if check.reproduced is None else str(check.reproduced),
+                "equal": "yes" if check.equal else near,
+            }
+        )
+    return rows
+
+
+def artifact_key(kind: str, experiment: str) -> str:
+    """An artifact's key: one history of each kind for each experiment."""
+    name = re.sub(r"[^a-z0-9]+", "-", experiment.lower()).strip("-") or "experiment"
+    return f"{kind}-{name}"[:250]
 
 
 def lineage_table(run: RunRecord) -> list[dict[str, str]]:

@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml
 
+from anchored.journal import new_key
 from anchored.ports import Silent
-from anchored.records import FlowLink, RunRecord
-from anchored.steps import log_run, open_run, seal, train, version_data, version_model
+from anchored.records import FlowLink, Reproduction, RunRecord
+from anchored.steps import log_run, open_run, reproduce, seal, train, version_data, version_model
 from anchored.steps.close_run import fail_run, may_be_resumed
 from anchored.workspace import open_repo
 from tests.services.environment import clean_env
@@ -145,6 +146,48 @@ class Repo:
             raise
         finally:
             workspace.journals.release(key)
+
+    def reproduce(
+        self, wanted: str, request: reproduce.Request | None = None, report: Any = None
+    ) -> Reproduction:
+        """The steps of flows/reproduce.py in their order, in this process and without Prefect."""
+        workspace, request = self.open(report), request or reproduce.Request()
+        original = reproduce.located(workspace, wanted, request)
+        key = new_key()
+        reproduce.open_reproduction(workspace, original, FlowLink(), key=key)
+        try:
+            again = reproduce.Rerun(failure="; ".join(reproduce.fetch_lineage(workspace, original)))
+            if not again.failure:
+                again = reproduce.rerun(workspace, key, original, request)
+            return reproduce.record_verdict(workspace, key, original, again, request)
+        except BaseException as error:
+            fail_run(workspace, key, error)
+            raise
+        finally:
+            workspace.journals.release(key)
+
+    def foreign(self, name: str, experiment: str = "sums", **tags: str) -> str:
+        """The id of a run that a script of the user's own logged, with metrics if there are any."""
+        from mlflow.entities import Metric, RunTag
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.root}/mlflow.db")
+        known = client.get_experiment_by_name(experiment)
+        where = (
+            known.experiment_id
+            if known
+            else client.create_experiment(experiment, (self.root / "mlruns").as_uri())
+        )
+        run_id = client.create_run(where, run_name=name).info.run_id
+        file = self.root / "metrics.json"
+        metrics = json.loads(file.read_text()) if file.exists() else {}
+        client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, 0, 0) for key, value in metrics.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        client.set_terminated(run_id)
+        return str(run_id)
 
     def runs(self) -> list[RunRecord]:
         """The tracker's runs, newest first."""

@@ -89,6 +89,8 @@ def test_a_script_with_a_store_or_experiment_of_its_own_is_sealed(
     run = plain.run()
     assert_sealed(plain, run)
     assert [r.run_id for r in plain.runs()] == [run.run_id]
+    assert run.metrics == {"a": 1.0}, "what it told its own store counts"
+    assert plain.reproduce(run.name).verdict == "identical"
 
 
 def test_a_script_may_be_left_to_itself(plain: Repo) -> None:

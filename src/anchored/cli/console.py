@@ -73,7 +73,7 @@ class StepHandler(logging.Handler):
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether a step said it, not Prefect's own engine."""
-    return record.pathname.endswith(("tasks/reporting.py", "flows/experiment.py"))
+    return record.pathname.endswith("tasks/reporting.py")
 
 
 @contextmanager

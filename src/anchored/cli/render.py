@@ -5,22 +5,36 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from anchored.ports import Advance, BranchOutcome
-from anchored.records import RunRecord
+from anchored.records import Reproduction, RunRecord
 
-COLOURS = {"sealed": "green", "failed": "red", "running": "yellow", "trained": "yellow"}
+COLOURS = {
+    "sealed": "green",
+    "failed": "red",
+    "running": "yellow",
+    "trained": "yellow",
+    "identical": "green",
+    "equivalent": "green",
+    "different": "red",
+}
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    with suppress(UnicodeEncodeError):
+        text.encode()
+        sys.stdout.write(f"{text}\n")
+        return
+    # A file's name need not be valid Unicode.
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def lineage(run: RunRecord, *, whole: bool, branch: BranchOutcome | None = None) -> Table:
@@ -60,9 +74,34 @@ def lineage(run: RunRecord, *, whole: bool, branch: BranchOutcome | None = None)
         row("platform", environment.get("platform", ""))
         row("started", run.started)
         row("ended", run.ended)
+    row("reproduces", run.reproduces)
+    row("verdict", run.verdict)
     row("tracker", run.tracker.url or run.tracker.uri)
     row("flow run", run.prefect.url)
     return table
+
+
+def verdict(reproduction: Reproduction) -> Group:
+    """What was compared with what was recorded, the verdict, and its causes."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in ("", "recorded", "reproduced", ""):
+        table.add_column(header, overflow="fold")
+    for check in reproduction.checks:
+        near = "[yellow]near enough[/]" if check.within else "[red]differs[/]"
+        table.add_row(
+            f"[cyan]{escape(check.what)}[/]",
+            _value(check.recorded),
+            _value(check.reproduced),
+            "[green]equal[/]" if check.equal else near,
+        )
+    colour = COLOURS[str(reproduction.verdict)]
+    lines = [f"[bold]{escape(reproduction.name)}[/] is [{colour}]{reproduction.verdict}[/]"]
+    lines += [f"  {escape(cause)}" for cause in reproduction.causes]
+    return Group(table, *lines)
+
+
+def _value(value: str | float | None) -> str:
+    return escape(f"{value:.10g}" if isinstance(value, float) else str(value or "-"))
 
 
 def listing(runs: Iterable[RunRecord]) -> Table:
@@ -86,7 +125,7 @@ def listing(runs: Iterable[RunRecord]) -> Table:
     return table
 
 
-def show(console: Console, table: Table) -> None:
+def show(console: Console, table: RenderableType) -> None:
     """Prints a table; without a terminal, as wide as it wants to be."""
     if not console.is_terminal:
         console = Console(highlight=False, width=500)

@@ -85,7 +85,9 @@ def may_be_resumed(repo: TrainingRepo, key: str, error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A run that was cut off; `resumable` unless training itself was."""
+    """A run that was cut off; `resumable` unless training itself was, or it is a reproduction:
+    that is begun anew, and stands for nothing else.
+    """
 
     key: str
     run: RunRecord
@@ -93,7 +95,7 @@ class Unfinished:
 
     @property
     def resumable(self) -> bool:
-        return self.step != Step.TRAINING
+        return self.step != Step.TRAINING and self.run.reproduces is None
 
 
 def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[Unfinished]:

@@ -17,7 +17,7 @@ from anchored.decisions.ignores import ignore_file, ignore_line, with_lines
 from anchored.decisions.naming import checked_name, open_ref
 from anchored.decisions.pointers import pointer_path
 from anchored.decisions.tags import render_tags
-from anchored.errors import BadInput, DirtyTree, NotReady
+from anchored.errors import BadInput, ConfigError, DirtyTree, NotReady
 from anchored.journal import Journal, Step, new_key
 from anchored.records import (
     FlowLink,
@@ -43,6 +43,7 @@ def check_request(repo: TrainingRepo, request: RunRequest) -> None:
     """Raises a `WrongUse` for whatever makes the run impossible. This is a read-only operation."""
     if request.name is not None:
         checked_name(request.name)
+    _check_tracker(repo)
     head = repo.code.head()
     _check_config_is_tracked(repo)
     repo.config.params_with(request.params)
@@ -67,7 +68,7 @@ def open_run(
         return journal
     try:
         repo.code.keep(open_ref(journal.key), journal.pinned)
-        return (begun and adopted(repo, begun)) or _opened(repo, journal)
+        return (begun and adopted(repo, begun)) or opened(repo, journal)
     except Exception:
         # No answer may still mean a run: a later resume looks for the attempt.
         repo.journals.release(journal.key)
@@ -105,7 +106,8 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
     return repo.journals.begin(journal)
 
 
-def _opened(repo: TrainingRepo, journal: Journal) -> Journal:
+def opened(repo: TrainingRepo, journal: Journal) -> Journal:
+    """The journal with the run that the tracker opens for it."""
     run = journal.run
     tracked = repo.tracker.open_run(
         name=run.name,
@@ -127,6 +129,16 @@ def _with(repo: TrainingRepo, journal: Journal, tracked: TrackedRun) -> Journal:
     return repo.journals.write(
         journal.at(Step.OPENED, run_id=tracked.run_id, tracker=record.tracker)
     )
+
+
+def _check_tracker(repo: TrainingRepo) -> None:
+    if not repo.tracker.takes_runs:
+        raise ConfigError(
+            f"{repo.config.tracker.uri!r} is a file store, which MLflow no longer writes",
+            file=FILE,
+            key="tracker.uri",
+            hint='use a database, for example "sqlite:///mlflow.db"',
+        )
 
 
 def _check_config_is_tracked(repo: TrainingRepo) -> None:

@@ -6,24 +6,22 @@ command. What it leaves is moved out of the worktree, which is then gone.
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import shutil
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anchored.config import Config
 from anchored.decisions import redaction
-from anchored.decisions.outcome import parse_metrics
 from anchored.decisions.variables import (
     activated,
+    as_recorded,
     moved_imports,
     training_variables,
     worth_recording,
 )
-from anchored.errors import BadOutcome, InputChanged, NotReady, TrainingFailed
+from anchored.errors import BadInput, InputChanged, NotReady, TrainingFailed
 from anchored.journal import Journal, Step
 from anchored.ports import Stamp
 from anchored.process import (
@@ -36,6 +34,7 @@ from anchored.process import (
     run_command,
 )
 from anchored.records import Environment
+from anchored.steps.outputs import Outputs
 from anchored.steps.training_repo import TrainingRepo
 
 # Settings that tools search for upwards from the script, beyond the private tree. Only kinds that
@@ -45,6 +44,23 @@ SOUGHT = (
     *(f"settings{local}.{kind}" for local in ("", ".local") for kind in ("toml", "yaml", "yml")),
     *(f".secrets{local}.{kind}" for local in ("", ".local") for kind in ("toml", "yaml", "yml")),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training left: metrics of its file, what its interpreter was, artifacts' paths."""
+
+    metrics: Mapping[str, float]
+    environment: Environment
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An environment as a run recorded it: the root of one that was built, and variables."""
+
+    home: Path
+    variables: Mapping[str, str]
 
 
 def fetch_inputs(repo: TrainingRepo, key: str) -> int:
@@ -68,38 +84,60 @@ def train(repo: TrainingRepo, key: str) -> Journal:
     if journal.step == Step.TRAINING:
         raise TrainingFailed("training was cut off", tail=_tail_of(repo.journals.log(key)))
     try:
-        return _Training(repo, journal).trained()
+        outcome = trained(repo, journal, repo.config_at(journal.run.git.source_commit))
+        return repo.journals.write(with_outcome(journal, outcome))
     finally:
         repo.code.remove_worktree(tree)
+
+
+def with_outcome(journal: Journal, outcome: Outcome) -> Journal:
+    """The journal of a run that has trained."""
+    environment = outcome.environment
+    after = journal.at(Step.TRAINED, metrics=outcome.metrics, environment=environment.to_json())
+    return replace(after, environment=environment, output_files=outcome.files)
+
+
+def trained(
+    repo: TrainingRepo, journal: Journal, config: Config, past: Past | None = None
+) -> Outcome:
+    """Trains once in a private worktree of the run's source commit, and sets aside what it left.
+
+    With `past` it trains in that environment, in place of the configured one. Raises
+    `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is whole in every case. The worktree
+    is left for the caller to take away.
+    """
+    return _Training(repo, journal, config, past).outcome()
 
 
 class _Training:
     """One execution of the training command for one run."""
 
-    def __init__(self, repo: TrainingRepo, journal: Journal) -> None:
+    def __init__(
+        self, repo: TrainingRepo, journal: Journal, config: Config, past: Past | None
+    ) -> None:
         self.repo, self.journal, self.run = repo, journal, journal.run
-        self.config: Config = repo.config_at(self.run.git.source_commit)
+        self.config, self.past = config, past
         self.home = repo.journals.home(journal.key)
         self.tree = repo.journals.tree(journal.key)
         self.stamps: dict[str, Stamp] = {}
 
-    def trained(self) -> Journal:
+    def outcome(self) -> Outcome:
         own = self._own_variables(join=True)
         ending, environment = self._execute(own)
-        joins = self.repo.tracker.refuses_to_join(self.run.run_id, ending.tail)
-        if ending.status != 0 and joins:
+        refused = self.repo.tracker.refuses_to_join(self.run.run_id, ending.tail)
+        joins = self.config.tracker.join and not (ending.status and refused)
+        if self.config.tracker.join and not joins:
             self.repo.report.warn(
                 "the script keeps an MLflow store or experiment of its own and cannot join this "
                 "run; trained again on its own terms (tracker.join = false saves the first try)"
             )
             ending, environment = self._execute(self._own_variables(join=False))
         self._refuse_bad_ending(ending)
-        metrics = self._metrics()
-        files = self._set_aside()
-        trained = self.journal.at(Step.TRAINED, metrics=metrics, environment=environment.to_json())
-        return self.repo.journals.write(
-            replace(trained, environment=environment, output_files=files)
-        )
+        own_store = {} if joins else self.repo.tracker.metrics_kept_in(self.tree)
+        metrics = self.outputs.metrics()
+        metrics |= {name: v for name, v in own_store.items() if name not in metrics}
+        files = self.outputs.set_aside(self.repo.journals.outputs(self.journal.key))
+        return Outcome(metrics, environment, files)
 
     # --- before and during ----------------------------------------------------------------------
 
@@ -123,13 +161,14 @@ class _Training:
         repo.code.add_worktree(self.tree, self.run.git.source_commit)
         for name in SOUGHT:  # a search ends here, before it comes to the user's folder
             (self.home / name).touch()
-        if train.environment == "uv":
-            home = repo.environments.built(self.tree, repo.report)
-            variables = activated(variables, home)
+        if self.past is not None:
+            variables = as_recorded(activated(variables, self.past.home), self.past.variables)
+        elif train.environment == "uv":
+            variables = activated(variables, repo.environments.built(self.tree, repo.report))
+        for pointer in self.run.data:
+            self._refuse_leaving_link(pointer.path)
         self.stamps = repo.store.checkout(self.run.data, self.tree, repo.report)
-        for place in filter(None, (train.model, train.metrics)):
-            (self.tree / place).parent.mkdir(parents=True, exist_ok=True)
-        self._metrics_before = self._metrics_stamp()
+        self.outputs = Outputs(self.tree, self.config)
         secrets = redaction.secret_values(repo.variables)
         environment = self._environment(variables)
 
@@ -153,6 +192,12 @@ class _Training:
         finally:
             self._compare_inputs()
         return ending, environment
+
+    def _refuse_leaving_link(self, path: str) -> None:
+        """A link in the commit could lead what is checked out to anywhere on this machine."""
+        home, parent = os.path.realpath(self.tree), os.path.realpath((self.tree / path).parent)
+        if parent != home and not parent.startswith(home + os.sep):
+            raise BadInput(path, "lies behind a link of the commit that leaves the repository")
 
     def _started(self) -> None:
         self.repo.journals.write(self.journal.at(Step.TRAINING))
@@ -222,69 +267,6 @@ class _Training:
             f"the environment and write `{plain}`, or give the program's absolute path"
         )
 
-    def _metrics_stamp(self) -> tuple[int, int] | None:
-        if self.config.train.metrics is None:
-            return None
-        file = self.tree / self.config.train.metrics
-        if not file.is_file():
-            return None
-        info = file.stat()
-        return info.st_ino, info.st_mtime_ns
-
-    def _metrics(self) -> dict[str, float]:
-        file = self.config.train.metrics
-        if file is None:
-            return {}
-        stamp = self._metrics_stamp()
-        if stamp is None or stamp == self._metrics_before:
-            raise BadOutcome(f"training wrote no {file}", hint="see train.metrics")
-        return parse_metrics((self.tree / file).read_bytes(), file)
-
-    def _set_aside(self) -> tuple[str, ...]:
-        """Moves model and artifacts out of the worktree; returns the artifacts' paths."""
-        outputs = self.repo.journals.outputs(self.journal.key)
-        shutil.rmtree(outputs, ignore_errors=True)
-        artifacts = list(self._artifacts())
-        model = self.config.train.model
-        self._refuse_bad_model(model)
-        for path in artifacts:
-            target = outputs / "artifacts" / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _set_link(self.tree / path, target)
-        target = outputs / "model" / model
-        target.parent.mkdir(parents=True, exist_ok=True)
-        place = self.tree / model
-        if any(p.is_symlink() for p in (place, *(place.rglob("*") if place.is_dir() else ()))):
-            _set_links(place, target)
-        else:
-            place.rename(target)
-        return tuple(artifacts)
-
-    def _refuse_bad_model(self, model: str) -> None:
-        place = self.tree / model
-        if not place.exists():
-            raise BadOutcome(f"training wrote no {model}", hint="see train.model in anchored.toml")
-        files = [p for p in place.rglob("*") if p.is_file()] if place.is_dir() else [place]
-        if not any(file.stat().st_size for file in files):
-            raise BadOutcome(f"training wrote an empty {model}")
-        home = os.path.realpath(self.tree)
-        for file in files:
-            if not os.path.realpath(file).startswith(home + os.sep):
-                raise BadOutcome(f"{model} is or holds a link that leaves the repository")
-
-    def _artifacts(self) -> Iterable[str]:
-        home = os.path.realpath(self.tree)
-        taken = (*self.config.data.inputs, self.config.train.model)
-        seen: set[str] = set()
-        for pattern in self.config.train.artifacts:
-            for path in sorted(glob.glob(pattern, root_dir=self.tree, recursive=True)):
-                file = self.tree / path
-                own = not any(path == t or path.startswith(f"{t}/") for t in taken)
-                inside = os.path.realpath(file).startswith(home + os.sep)
-                if file.is_file() and own and inside and path not in seen:
-                    seen.add(path)
-                    yield path
-
 
 def end_orphans(journal: Journal) -> None:
     """Ends what still runs of a training whose Anchored was killed."""
@@ -297,19 +279,3 @@ def _tail_of(log: Path, lines: int = 40) -> tuple[str, ...]:
         return tuple(log.read_text(encoding="utf-8").splitlines()[-lines:])
     except FileNotFoundError:
         return ()
-
-
-def _set_links(place: Path, target: Path) -> None:
-    """A file or folder anew with its links followed: DVC versions content, not links."""
-    if place.is_dir():
-        shutil.copytree(place, target, symlinks=False, copy_function=_set_link)
-    else:
-        _set_link(place, target)
-
-
-def _set_link(file: str | Path, target: str | Path) -> None:
-    """The file, links followed, under a second name: a full disk has room for no second copy."""
-    try:
-        os.link(os.path.realpath(file), target)
-    except OSError:  # a file system without hardlinks
-        shutil.copyfile(file, target)

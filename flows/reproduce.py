@@ -1,0 +1,67 @@
+"""Flow `reproduce`: find a past run by its name, train it again, say whether its result holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from prefect import flow, runtime
+
+from anchored.decisions.verdict import parse_tolerances
+from anchored.journal import new_key
+from anchored.records import Reproduction
+from anchored.steps.reproduce import Request
+from anchored.workspace import open_repo, root_of
+from tasks.reproduce_run import (
+    fetch_run,
+    locate_run,
+    open_reproduction,
+    record_verdict,
+    reproduce_run,
+)
+from tasks.seal_run import close_run
+
+
+def _name() -> str:
+    return str(runtime.flow_run.parameters.get("run_name") or "reproduce")
+
+
+@flow(name="reproduce", flow_run_name=_name, persist_result=False, validate_parameters=False)
+def reproduce(  # noqa: PLR0917 - what Prefect's form shows
+    run_name: str,
+    repo: str | None = None,
+    tolerances: Mapping[str, str] | None = None,
+    environment: Literal["current", "recorded"] = "current",
+    repeat: int = 1,
+    latest: bool = False,
+) -> Reproduction:
+    """A verdict on a past run: identical, equivalent, different or failed, and why.
+
+    Args:
+        run_name: Name of the run, its id, six or more of its digits, `latest` or `@alias`.
+        repo: Path of the training repo. Default: `ANCHORED_REPO`, else the current folder.
+        tolerances: How far metrics may be off: 0.01, or 1% of what was recorded.
+        environment: Train in today's environment, or in one built from the recorded packages.
+        repeat: Train so many times, and judge by how far these are apart from each other.
+        latest: Take the newest of several runs of that name.
+
+    """
+    root = str(root_of(repo))
+    request = Request(
+        tolerances=parse_tolerances(
+            f"{name}={value}" for name, value in (tolerances or {}).items()
+        ),
+        recorded_environment=environment == "recorded",
+        repeat=repeat,
+    )
+    original = locate_run(root, run_name, request, latest=latest)
+    run = open_reproduction(root, original, new_key())
+    try:
+        fetched = fetch_run(root, original)
+        again = reproduce_run(root, run, original, fetched, request)
+        return record_verdict(root, run, original, again, request)
+    except BaseException as error:
+        close_run(root, run, error, killed=not isinstance(error, Exception))
+        raise
+    finally:
+        open_repo(root).journals.release(run.key)

@@ -1,0 +1,36 @@
+"""`anchored reproduce RUN [--tolerance METRIC=NUMBER]… [--environment …] [--repeat N]`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from anchored.workspace import load_tracker_aside, open_repo
+
+
+def run(arguments: Namespace) -> int:
+    """Runs the `reproduce` flow; 0 where the result holds, 1 where it does not."""
+    load_tracker_aside(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None))
+    from anchored.decisions.verdict import parse_tolerances
+
+    parse_tolerances(arguments.tolerances)  # a wrong one is refused before anything is started
+    from anchored.cli import console, render
+    from anchored.cli.prefect_session import prefect_session
+    from anchored.records import Verdict
+
+    with prefect_session():
+        from flows.reproduce import reproduce
+
+        reproduction = reproduce(
+            run_name=arguments.run,
+            repo=str(repo.root),
+            tolerances=dict(text.rpartition("=")[::2] for text in arguments.tolerances),
+            environment=arguments.environment,
+            repeat=arguments.repeat,
+            latest=arguments.latest,
+        )
+    if getattr(arguments, "json", False):
+        render.print_json(reproduction.to_json())
+    else:
+        render.show(console.out(), render.verdict(reproduction))
+    return 0 if reproduction.verdict in {Verdict.IDENTICAL, Verdict.EQUIVALENT} else 1

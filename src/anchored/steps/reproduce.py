@@ -1,0 +1,258 @@
+"""Reproduce a run: train it again from its commit and data, and judge what that gives.
+
+A reproduction is a tracker run of its own, which points at the original. It is not sealed, for it
+adds nothing that another run would need; cut off, it is closed as failed and can be begun anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from anchored.config import Config
+from anchored.decisions import tags
+from anchored.decisions.causes import causes_of, environment_checks
+from anchored.decisions.command import filled_command
+from anchored.decisions.naming import open_ref, reproduction_name
+from anchored.decisions.verdict import Result, Tolerance, agree, check_tolerances, judged
+from anchored.errors import BadParam, NotReady, ObjectLost, RunFailed
+from anchored.journal import Journal, Step
+from anchored.ports import LoggedFiles
+from anchored.records import (
+    Check,
+    Ended,
+    Environment,
+    FlowLink,
+    GitFacts,
+    ParamValue,
+    Pointer,
+    Reproduction,
+    RunRecord,
+    State,
+    TrackerLink,
+    Verdict,
+)
+from anchored.steps.find_runs import found
+from anchored.steps.log_run import log_run, logged_files
+from anchored.steps.open_run import adopted, opened
+from anchored.steps.trace_run import Traced, traced
+from anchored.steps.train import Past, trained, with_outcome
+from anchored.steps.training_repo import TrainingRepo, moment, now
+
+ENVIRONMENT = "anchored/environment.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to reproduce: in the `recorded` environment or today's, how often, how near."""
+
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
+    recorded_environment: bool = False
+    repeat: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What training again gave; `failure` says why it could not be done, `lost` what was missing
+    or otherwise than recorded.
+    """
+
+    results: tuple[Result, ...] = ()
+    environment: Environment | None = None
+    lost: tuple[str, ...] = ()
+    failure: str = ""
+
+
+def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool = False) -> Traced:
+    """The run that is meant, with its commit brought here. A reproduction stands for its original.
+
+    Raises `UnknownRun`, `AmbiguousRun`, `BadParam` for a tolerance of no metric, `NotReady` for a
+    run that names neither a commit nor data, and `GitRemoteFailed`.
+    """
+    run = found(repo, wanted, latest=latest)
+    if run.reproduces:
+        repo.report.say(f"{run.name!r} is a reproduction; its original is reproduced")
+        run = found(repo, run.reproduces)
+    check_tolerances(request.tolerances, run.metrics)
+    if not run.git.commit and not run.git.source_commit:
+        raise NotReady(
+            f"{run.name!r} names no Git commit, so nothing says what was trained",
+            hint="a run needs the tags git_commit, dvc_data_md5 and dvc_model_md5",
+        )
+    if run.state == State.RUNNING and run.git.commit == "":
+        raise NotReady(f"{run.name!r} is not finished", hint="`anchored resume` finishes it")
+    return traced(repo, run)
+
+
+def open_reproduction(repo: TrainingRepo, original: Traced, flow: FlowLink, *, key: str) -> Journal:
+    """Opens the tracker run of a reproduction; called again with the same key, finds it."""
+    begun = repo.journals.claim(key)
+    journal = begun or repo.journals.begin(_intended(repo, original, flow, key))
+    if journal.step > Step.OPENING:
+        return journal
+    repo.code.keep(open_ref(key), journal.pinned)
+    return (begun and adopted(repo, begun)) or opened(repo, journal)
+
+
+def _intended(repo: TrainingRepo, original: Traced, flow: FlowLink, key: str) -> Journal:
+    past, config = original.run, original.config or repo.config
+    params = _typed(past.params, config) or dict(config.train.params)
+    run = RunRecord(
+        run_id="",
+        name=reproduction_name(past.name),
+        experiment=repo.config.experiment,
+        git=GitFacts(
+            commit=original.commit,
+            source_commit=original.source,
+            repo_url=repo.code.remote_url(),
+            ref=past.git.ref,
+        ),
+        data=original.lineage.data,
+        params=params,
+        command=past.command or _command(config, params),
+        tracker=TrackerLink(kind=repo.tracker.kind, uri=repo.tracker.uri),
+        prefect=flow,
+        started=now().isoformat(timespec="milliseconds"),
+        reproduces=past.run_id,
+    )
+    base = original.source or repo.code.head()
+    return Journal(key=key, run=run, step=Step.OPENING, base=base, pinned=base)
+
+
+def _typed(params: Mapping[str, ParamValue], config: Config) -> dict[str, ParamValue]:
+    """Params in the types that the configuration gives them: a tracker knows texts only."""
+    typed = dict(params)
+    for name, value in params.items():
+        if isinstance(value, str) and name in config.train.params:
+            with suppress(BadParam):
+                typed[name] = config.params_with({name: value})[name]
+    return typed
+
+
+def _command(config: Config, params: Mapping[str, ParamValue]) -> str:
+    """The command of a run that recorded none: the configured one, with the params it knows."""
+    known = {name: value for name, value in params.items() if name in config.train.params}
+    return filled_command(config.train.command, config.params_with(known))
+
+
+def fetch_lineage(repo: TrainingRepo, original: Traced) -> tuple[str, ...]:
+    """Makes the cache hold the run's inputs, every byte hashed; returns what is lost, in words.
+
+    Raises `RemoteFailed` where the remote does not answer: then nothing is known to be lost.
+    """
+    lost = [] if original.source else list(original.trouble)
+    for pointer in original.lineage.data:
+        try:
+            repo.store.fetch((pointer,), repo.report)
+        except ObjectLost as error:
+            lost.append(f"{pointer.path} cannot be restored: {error.message}")
+    if not original.lineage.data:
+        lost.append("the run names no data")
+    return tuple(lost)
+
+
+def rerun(repo: TrainingRepo, key: str, original: Traced, request: Request) -> Rerun:
+    """Trains again as often as asked for; what keeps it from that is the rerun's `failure`."""
+    journal = repo.journal(key)
+    results: list[Result] = []
+    environment: Environment | None = None
+    unbuilt: tuple[str, ...] = ()
+    try:
+        past = None
+        if request.recorded_environment:
+            recorded = _recorded(repo, original.run)
+            built = repo.environments.rebuilt(recorded, repo.root, repo.report)
+            past, unbuilt = Past(built.home, recorded.variables), built.missing
+        for turn in range(request.repeat):
+            if request.repeat > 1:
+                repo.report.say(f"training {turn + 1} of {request.repeat}")
+            outcome = trained(repo, journal, original.config or repo.config, past)
+            environment = outcome.environment
+            repo.journals.write(with_outcome(journal, outcome))
+            metrics = log_run(repo, key).run.metrics
+            results.append(Result(_model(repo, key, original), metrics))
+    except RunFailed as error:
+        return Rerun(tuple(results), environment, lost=unbuilt, failure=error.message)
+    finally:
+        repo.code.remove_worktree(repo.journals.tree(key))
+    return Rerun(tuple(results), environment, lost=unbuilt)
+
+
+def _model(repo: TrainingRepo, key: str, original: Traced) -> tuple[Pointer, ...]:
+    """The model that training left, hashed as the recorded one was."""
+    config = original.config or repo.config
+    path = config.train.model
+    file = repo.journals.outputs(key) / "model" / path
+    recorded = original.lineage.model
+    hash_name = recorded[0].hash_name if recorded else "md5"
+    pointer = repo.store.hashed_content(file, path, hash_name)
+    # A run that was made without a configuration may have called its only model otherwise.
+    return (replace(pointer, path=recorded[0].path),) if len(recorded) == 1 else (pointer,)
+
+
+def _recorded(repo: TrainingRepo, run: RunRecord) -> Environment:
+    document = repo.tracker.artifact(run.run_id, ENVIRONMENT)
+    if document is None:
+        raise NotReady(
+            f"{run.name!r} recorded no environment to rebuild",
+            hint="reproduce it in today's: --environment current",
+        )
+    return Environment.parse(document)
+
+
+def record_verdict(
+    repo: TrainingRepo, key: str, original: Traced, again: Rerun, request: Request
+) -> Reproduction:
+    """Judges, and tells the tracker: the reproduction all of it, the original the verdict."""
+    journal, past = repo.journal(key), original.run
+    verdict, checks = Verdict.FAILED, tuple[Check, ...]()
+    if again.results and not again.failure:
+        past_result = Result(original.lineage.model, past.metrics)
+        verdict, checks = judged(past_result, again.results, request.tolerances)
+    document = repo.tracker.artifact(past.run_id, ENVIRONMENT)
+    recorded = Environment.parse(document) if document else None
+    environment = environment_checks(recorded, again.environment) if again.environment else ()
+    agrees = agree(again.results) if len(again.results) > 1 else None
+    lost = (*filter(None, (again.failure,)), *again.lost, *original.lineage.differences)
+    ended = now()
+    reproduction = Reproduction(
+        run=past.run_id,
+        name=past.name,
+        verdict=verdict,
+        reproduction=journal.run.run_id,
+        checks=(*checks, *environment),
+        causes=causes_of(verdict, environment, lost=lost, agrees=agrees),
+        seconds=(ended - moment(journal.run.started)).total_seconds(),
+    )
+    state = State.FAILED if verdict == Verdict.FAILED else State.TRAINED
+    model = again.results[0].model if again.results else ()
+    run = journal.run.with_(
+        state=state,
+        verdict=str(verdict),
+        model=model,
+        ended=ended.isoformat(timespec="milliseconds"),
+    )
+    _tell(repo, journal, run, reproduction)
+    repo.tracker.set_tags(past.run_id, {tags.VERDICT: str(verdict)})
+    repo.forget(key)
+    return reproduction
+
+
+def _tell(repo: TrainingRepo, journal: Journal, run: RunRecord, reproduction: Reproduction) -> None:
+    documents = {
+        "anchored/run.json": run.to_json(),
+        "anchored/verdict.json": reproduction.to_json(),
+    }
+    texts = {
+        name: json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
+        for name, value in documents.items()
+    }
+    files = logged_files(repo, journal)
+    repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
+    repo.tracker.log_files(run.run_id, LoggedFiles(files.files, {**files.texts, **texts}))
+    said = {tags.ERROR: "; ".join(reproduction.causes)[:1_000]} if run.state == State.FAILED else {}
+    repo.tracker.set_tags(run.run_id, tags.render_tags(run) | said)
+    ending = Ended.FAILED if run.state == State.FAILED else Ended.FINISHED
+    repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))

@@ -1,0 +1,113 @@
+"""`anchored reproduce` as a user runs it: exit codes, JSON, the table, and what Prefect shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.test_reproduce import NOISY, forget_cache, object_of
+from tests.repos import Repo, result_of
+from tests.services.prefect_server import PrefectServer
+
+KEYS = ["run", "name", "verdict", "reproduction", "checks", "causes", "seconds"]
+
+
+@pytest.fixture
+def api(prefect_server: PrefectServer) -> Callable[..., Any]:
+    """`api(path, **filter)` posts to Prefect's own API and returns the answer."""
+
+    def post(path: str, **body: Any) -> Any:
+        answer = httpx.post(f"{prefect_server.api_url}/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    return post
+
+
+def test_an_identical_result_is_told_everywhere(
+    repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
+) -> None:
+    run = repo.run('it\'s "one"')
+    forget_cache(repo)
+    document = result_of(repo.anchored("reproduce", run.name, "--json", **prefect_server.env))
+    assert list(document) == KEYS
+    assert (document["run"], document["name"]) == (run.run_id, run.name)
+    assert document["verdict"] == "identical"
+    assert document["causes"] == []
+    assert {"what": "metric total", "recorded": 4950.0, "reproduced": 4950.0, "equal": True,
+            "within": True} in document["checks"]  # fmt: skip
+
+    tags = repo.tags(document["reproduction"])
+    mine = {"flow_runs": {"id": {"any_": [tags["prefect.flow_run_id"]]}}}
+    (flow_run,) = api("flow_runs/filter", **mine)
+    assert flow_run["name"] == run.name
+    assert flow_run["state_type"] == "COMPLETED"
+    assert {f"run:{run.name}", f"commit:{run.git.commit[:12]}"} <= set(flow_run["tags"])
+    assert flow_run["labels"]["dvc_model_md5/models/model.bin"] == run.model[0].md5
+    tables = api("artifacts/filter", **mine)
+    assert {table["key"] for table in tables} == {"lineage-sums", "verdict-sums"}
+    (verdict,) = [table for table in tables if table["key"] == "verdict-sums"]
+    assert run.model[0].md5 in verdict["data"]
+    assert "is **identical**" in verdict["description"]
+    steps = api("task_runs/filter", **mine)
+    assert {step["name"] for step in steps} == {
+        "locate run", "open reproduction", "dvc fetch run", "train again", "judge",
+    }  # fmt: skip
+    shown = repo.anchored("show", run.name)
+    assert "identical" in shown.stdout
+
+
+def test_a_result_that_does_not_hold_has_exit_code_1(
+    repo: Repo, prefect_server: PrefectServer
+) -> None:
+    repo.script(NOISY)
+    repo.run("one")
+    done = repo.anchored("reproduce", "one", **prefect_server.env)
+    assert done.returncode == 1
+    assert "one is different" in done.stdout
+    assert "training is not deterministic" in done.stdout
+    near = repo.anchored("reproduce", "one", "--tolerance", "total=1", **prefect_server.env)
+    assert near.returncode == 0, near.stderr
+    assert "one is equivalent" in near.stdout
+
+
+def test_what_is_lost_is_a_verdict_and_what_is_silent_a_failed_service(
+    repo: Repo, prefect_server: PrefectServer
+) -> None:
+    run = repo.run("one")
+    forget_cache(repo)
+    kept = object_of(repo, run.data[0].md5)
+    kept.rename(repo.store.with_name("kept"))
+    (repo.root / "data/numbers.csv").unlink()
+    done = repo.anchored("reproduce", "one", "--json", **prefect_server.env)
+    assert done.returncode == 1, done.stderr
+    assert run.data[0].md5 in done.stdout
+    repo.store.rename(repo.store.with_name("away"))
+    repo.store.touch()
+    done = repo.anchored("reproduce", "one", **prefect_server.env)
+    assert done.returncode == 3, done.stderr
+    assert "hint:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nobody"], "no run answers to 'nobody'"),
+        (["one", "--tolerance", "total"], "METRIC=NUMBER"),
+        (["one", "--tolerance", "accuracy=1"], "has no metric 'accuracy'"),
+        (["one", "--repeat", "0"], "at least 1"),
+        (["@champion"], "alias"),
+    ],
+)
+def test_wrong_use_is_named_and_makes_no_run(
+    repo: Repo, prefect_server: PrefectServer, arguments: list[str], said: str
+) -> None:
+    repo.run("one")
+    done = repo.anchored("reproduce", *arguments, **prefect_server.env)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(repo.runs()) == 1
