@@ -1,0 +1,30 @@
+"""`anchored restore RUN [--to DIR]`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from anchored.workspace import load_tracker_aside, open_repo
+
+
+def run(arguments: Namespace) -> int:
+    """Restores a run's data and model; says where, one line for each of them."""
+    load_tracker_aside(getattr(arguments, "repo", None))
+    from anchored.cli import console, render
+    from anchored.cli.terminal_report import TerminalReport
+
+    with TerminalReport("finding the run") as report:
+        repo = open_repo(getattr(arguments, "repo", None), report)
+        from anchored.steps.restore import restored
+
+        result = restored(repo, arguments.run, arguments.to, latest=arguments.latest)
+    if getattr(arguments, "json", False):
+        render.print_json(result.to_json())
+        return 0
+    for output in result.outputs:
+        files = f" in {output.nfiles:,} files" if output.is_folder else ""
+        size = f"{render.human_size(output.size)}{files}"
+        console.out().print(
+            f"{output.path}  {size}  {result.to / output.path}", markup=False, soft_wrap=True
+        )
+    return 0

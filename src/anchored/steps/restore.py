@@ -1,0 +1,114 @@
+"""Restore: a run's data and model by hash, into a folder; nothing else of the user's is touched."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anchored.decisions.restoring import FOLDER, folder_name
+from anchored.errors import ServiceFailed, WrongUse
+from anchored.ports import HandedFile
+from anchored.records import Pointer, RunRecord
+from anchored.steps.find_runs import found
+from anchored.steps.trace_run import traced
+from anchored.steps.training_repo import TrainingRepo
+
+DELAYS = (1.6, 3.2, 6.4)  # seconds before another try at a remote that failed for the moment
+JITTER = 0.3
+AGAIN = "the same command again goes on where this one ended"
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored of a run, and where; `outputs` are its data and model with their sizes."""
+
+    run: RunRecord
+    to: Path
+    outputs: tuple[Pointer, ...]
+    files: tuple[HandedFile, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run.run_id,
+            "name": self.run.name,
+            "to": str(self.to),
+            "files": [{"path": file.path, "md5": file.md5} for file in self.files],
+        }
+
+
+def restored(
+    repo: TrainingRepo, wanted: str, to: str | None = None, *, latest: bool = False
+) -> Restored:
+    """Hands out the data and model of a run, every byte hashed; by default to `restored/NAME/`.
+
+    What is in the folder already is kept; a second call completes one that was cut off. Where the
+    run's commit is lost or says otherwise than its tags, the tags decide and the user is told.
+    Raises `WrongUse` where something else is in the way, and `RemoteFailed`.
+    """
+    run = found(repo, wanted, latest=latest)
+    past = _patiently(lambda: traced(repo, run))
+    pointers = (*past.lineage.data, *past.lineage.model)
+    if not pointers:
+        raise WrongUse(
+            f"the run {run.name!r} names neither data nor a model",
+            hint=f"`anchored show {run.run_id}` shows what is known of it",
+        )
+    for line in (*past.trouble, *past.lineage.differences):
+        repo.report.warn(line)
+    folder = _checked(repo, Path(to).expanduser()) if to else _own_folder(repo, run)
+    files = _patiently(lambda: repo.store.hand_out(pointers, folder, repo.report))
+    return Restored(run, folder, tuple(_sized(p, files) for p in dict.fromkeys(pointers)), files)
+
+
+def _checked(repo: TrainingRepo, to: Path) -> Path:
+    folder = Path(os.path.abspath(to))
+    real = Path(os.path.realpath(folder))
+    for own in (".git", ".dvc"):
+        if real.is_relative_to(repo.root / own):
+            raise WrongUse(f"{folder} belongs to {own[1:]} itself", hint="name another with --to")
+    return folder
+
+
+def _own_folder(repo: TrainingRepo, run: RunRecord) -> Path:
+    """The run's folder below the repo's root, in one that Git overlooks."""
+    parent = repo.root / FOLDER
+    name = folder_name(
+        run.name, run.run_id, is_alone=len(repo.tracker.runs_named(run.name)) < 2
+    )  # fmt: skip
+    ignore = parent / ".gitignore"
+    try:
+        parent.mkdir(exist_ok=True)
+        if not os.path.lexists(ignore):
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise WrongUse(
+            f"cannot write to {parent}: {error.strerror}", hint="name another folder with --to"
+        ) from error
+    return parent / name
+
+
+def _sized(pointer: Pointer, files: tuple[HandedFile, ...]) -> Pointer:
+    below = f"{pointer.path}/"
+    own = [f for f in files if f.path == pointer.path or f.path.startswith(below)]
+    return replace(pointer, size=sum(file.size for file in own), nfiles=len(own))
+
+
+def _patiently(work: Callable[[], Result]) -> Result:
+    """Does work that may be repeated, again where a service failed only for the moment."""
+    for delay in (*DELAYS, None):
+        try:
+            return work()
+        except ServiceFailed as error:
+            # One that is silent has been waited for long enough.
+            if not error.transient or error.silent or delay is None:
+                error.hint = AGAIN if error.transient or not error.hint else error.hint
+                raise
+        time.sleep(delay * random.uniform(1, 1 + JITTER))  # noqa: S311 - no secret
+    raise AssertionError("unreachable")

@@ -1,0 +1,422 @@
+"""`anchored restore`: what a run was made of and made, by hash, into a folder of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from anchored.adapters.dvc_store import DvcStore
+from anchored.adapters.files import stamp_of
+from anchored.cli.render import print_json
+from anchored.errors import BadInput, ObjectLost, WrongUse
+from anchored.records import Pointer, RunRecord
+from anchored.steps.restore import restored
+from tests.contract.remotes import QUIET, forget, store
+from tests.repos import Repo, result_of
+
+SCRIPT = """\
+import json, os, pathlib
+
+folder = pathlib.Path("models")
+(folder / "deep").mkdir(parents=True, exist_ok=True)
+total = sum(int(line) for line in open("data/numbers.csv"))
+(folder / "weights.bin").write_bytes(b"%d" % total)
+(folder / "deep" / "same.bin").write_bytes(b"%d" % total)
+(folder / "deep" / "it's \\"one\\" \\u00e9").write_bytes(os.urandom(100_000))
+json.dump({"total": total}, open("metrics.json", "w"))
+"""
+
+
+@pytest.fixture
+def run(repo: Repo) -> RunRecord:
+    """A run whose model is a folder, with two files alike in it."""
+    repo.write("train.py", SCRIPT)
+    repo.configure('model = "models/model.bin"', 'model = "models"')
+    return repo.run("one")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def objects(repo: Repo, place: str) -> dict[str, Path]:
+    """Every object of the cache or of the remote, by its hash."""
+    home = repo.store if place == "remote" else repo.root / ".dvc/cache"
+    return {f.parent.name + f.name: f for f in home.glob("files/md5/??/*")}
+
+
+def spoil(file: Path, content: bytes = b"not this") -> None:
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+
+def assert_restored(folder: Path, repo: Repo, run: RunRecord) -> None:
+    """Data and model lie there, as the remote has them, and nothing else."""
+    expected = {}
+    there = objects(repo, "remote")
+    for pointer in (*run.data, *run.model):
+        content = there[pointer.md5].read_bytes()
+        if not pointer.is_folder:
+            expected[pointer.path] = content
+            continue
+        for entry in json.loads(content):
+            expected[f"{pointer.path}/{entry['relpath']}"] = there[entry["md5"]].read_bytes()
+    assert contents(folder) == expected
+
+
+@pytest.mark.parametrize("is_cold", [False, True], ids=["warm", "cold"])
+def test_data_and_model_are_handed_out_and_nothing_else_is_touched(
+    repo: Repo, run: RunRecord, tmp_path: Path, is_cold: bool
+) -> None:
+    if is_cold:
+        forget(repo)
+        repo.write(".dvc/cache/tmp", "Git tells of a folder that holds something")
+    before = repo.state()
+    result = result_of(repo.anchored("restore", "one", "--to", str(tmp_path / "to"), "--json"))
+    assert repo.state() == before
+    assert_restored(tmp_path / "to", repo, run)
+    assert result.keys() == {"run_id", "name", "to", "files"}
+    assert (result["run_id"], result["name"]) == (run.run_id, "one")
+    assert result["to"] == str(tmp_path / "to")
+    hashes = {f["path"]: f["md5"] for f in result["files"]}
+    assert len(result["files"]) == 4
+    for path, content in contents(tmp_path / "to").items():
+        assert hashes[path] == hashlib.md5(content).hexdigest()
+
+
+def test_by_default_it_stands_below_restored_and_git_does_not_see_it(
+    repo: Repo, run: RunRecord
+) -> None:
+    done = repo.anchored("restore", "one")
+    assert done.returncode == 0, done.stderr
+    assert_restored(repo.root / "restored/one", repo, run)
+    data, model = done.stdout.splitlines()
+    assert data.split("  ") == [
+        "data/numbers.csv",
+        "290 B",
+        str(repo.root / "restored/one/data/numbers.csv"),
+    ]
+    assert model.startswith("models  100.0 KB in 3 files  ")
+    assert "restored" not in repo.git("status", "--porcelain")
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "..", "../../up", "-x", ".hidden", 'it\'s "q"', "a%2Fb", "é" * 150]
+)
+def test_any_name_has_a_folder_of_its_own(repo: Repo, name: str) -> None:
+    repo.run("ab")
+    repo.run(name, params={"power": 2})
+    home = repo.root / "restored"
+    for wanted in ("ab", name):
+        to = restored(repo.open(), wanted).to
+        assert to.parent == home
+        assert (to / "models/model.bin").is_file()
+    assert len([folder for folder in home.iterdir() if folder.is_dir()]) == 2
+
+
+def test_runs_of_one_name_do_not_share_a_folder(repo: Repo) -> None:
+    runs = repo.run("same"), repo.run("same", params={"power": 2})
+    folders = [restored(repo.open(), run.run_id).to for run in runs]
+    assert [(f / "models/model.bin").read_text() for f in folders] == ["4950\n", "328350\n"]
+
+
+def test_what_is_handed_out_is_the_users_to_change(
+    repo: Repo, run: RunRecord, tmp_path: Path
+) -> None:
+    restored(repo.open(), "one", str(tmp_path / "to"))
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in (tmp_path / "to").rglob("*"):
+        if file.is_file():
+            assert not file.is_symlink()
+            assert (file.stat().st_nlink, file.stat().st_mode & 0o777) == (1, 0o666 & ~umask)
+            file.write_bytes(b"changed")
+    for md5, file in objects(repo, "cache").items():
+        assert hashlib.md5(file.read_bytes()).hexdigest() == md5.removesuffix(".dir")
+
+
+class Reflinking(DvcStore):
+    """A store whose file system can reflink: as no test's own can, the bytes are copied."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reflinked: list[str] = []
+
+    def reflink(self, source: str, target: str) -> None:
+        shutil.copyfile(source, target)
+        self.reflinked.append(source)
+
+
+def test_a_reflink_is_hashed_as_a_copy_is(repo: Repo, run: RunRecord, tmp_path: Path) -> None:
+    one = Reflinking(repo.root)
+    pointers = (*run.data, *run.model)
+    cached = objects(repo, "cache")[run.data[0].md5]
+    spoil(cached)
+    one.hand_out(pointers, tmp_path / "to", QUIET)
+    assert_restored(tmp_path / "to", repo, run)
+    from_remote = [source for source in one.reflinked if source.startswith(str(repo.store))]
+    assert (len(one.reflinked), len(from_remote)) == (5, 1), "a corrupt one is made again"
+    assert not cached.exists()
+
+
+def test_a_corrupt_object_is_dropped_from_the_cache_and_taken_from_the_remote(
+    repo: Repo, run: RunRecord, tmp_path: Path
+) -> None:
+    for file in objects(repo, "cache").values():
+        spoil(file, file.read_bytes()[:-1] + b"?")
+    restored(repo.open(), "one", str(tmp_path / "to"))
+    assert_restored(tmp_path / "to", repo, run)
+    for md5, file in objects(repo, "cache").items():
+        assert hashlib.md5(file.read_bytes()).hexdigest() == md5.removesuffix(".dir")
+
+
+@pytest.mark.parametrize("what", ["lacks", "holds, corrupt,"])
+def test_an_object_that_is_lost_is_named_with_its_path(
+    repo: Repo, run: RunRecord, tmp_path: Path, what: str
+) -> None:
+    lost, to = run.data[0].md5, tmp_path / "to"
+    forget(repo)
+    file = objects(repo, "remote")[lost]
+    kept = file.read_bytes()
+    spoil(file) if what != "lacks" else file.unlink()
+    done = repo.anchored("restore", "one", "--to", str(to))
+    assert done.returncode == 3
+    assert f"error: the remote {what} object {lost} of data/numbers.csv\n" in done.stderr
+    assert not (to / "data/numbers.csv").exists()
+    assert len(contents(to)) == 3, "all else is there, and nothing half done"
+    file.touch()
+    spoil(file, kept)
+    restored(repo.open(), "one", str(to))
+    assert_restored(to, repo, run)
+
+
+def test_a_lost_listing_is_named(repo: Repo, run: RunRecord, tmp_path: Path) -> None:
+    forget(repo)
+    objects(repo, "remote")[run.model[0].md5].unlink()
+    with pytest.raises(
+        ObjectLost, match=f"lacks object {run.model[0].md5}, which lists models"
+    ) as e:
+        restored(repo.open(), "one", str(tmp_path / "to"))
+    assert not e.value.transient
+    assert not (tmp_path / "to").exists()
+
+
+# --- what is in the way ---------------------------------------------------------------------------
+
+
+def test_what_is_there_already_is_kept_if_it_is_the_same(
+    repo: Repo, run: RunRecord, tmp_path: Path
+) -> None:
+    to = tmp_path / "to"
+    restored(repo.open(), "one", str(to))
+    (to / "mine").write_text("stays")
+    (to / "data/mine").write_text("stays too")
+    (to / "models/weights.bin").unlink()
+    kept = stamp_of(str(to / "data/numbers.csv"))
+    restored(repo.open(), "one", str(to))
+    assert stamp_of(str(to / "data/numbers.csv")) == kept
+    assert (to / "data/mine").read_text() == "stays too"
+    (to / "mine").unlink()
+    (to / "data/mine").unlink()
+    assert_restored(to, repo, run)
+
+
+def _other_file(to: Path, _: Path) -> str:
+    (to / "models/deep").mkdir(parents=True)
+    (to / "models/deep/same.bin").write_text("mine")
+    return "models/deep/same.bin is in the way"
+
+
+def _file_for_folder(to: Path, _: Path) -> str:
+    (to / "models").write_text("mine")
+    return "models is in the way, where a folder"
+
+
+def _folder_for_file(to: Path, _: Path) -> str:
+    (to / "data/numbers.csv").mkdir(parents=True)
+    return "numbers.csv is in the way, where a file"
+
+
+def _leaving_folder(to: Path, away: Path) -> str:
+    (to / "models").symlink_to(away)
+    return "models is a link that leads elsewhere"
+
+
+def _leaving_file(to: Path, away: Path) -> str:
+    (to / "data").mkdir()
+    (to / "data/numbers.csv").symlink_to(away / "not there")
+    return "numbers.csv is a link that leads elsewhere"
+
+
+def _no_folder(to: Path, _: Path) -> str:
+    to.rmdir()
+    to.write_text("mine")
+    return "to is in the way"
+
+
+@pytest.mark.parametrize("put", [
+    _other_file, _file_for_folder, _folder_for_file, _leaving_folder, _leaving_file, _no_folder,
+])  # fmt: skip
+def test_the_users_own_is_never_replaced(
+    repo: Repo, run: RunRecord, tmp_path: Path, put: Callable[[Path, Path], str]
+) -> None:
+    to, away = tmp_path / "to", tmp_path / "away"
+    to.mkdir()
+    away.mkdir()
+    said = put(to, away)
+    before = sorted(tmp_path.rglob("*")), contents(tmp_path)
+    with pytest.raises(WrongUse, match=said):
+        restored(repo.open(), "one", str(to))
+    assert (sorted(tmp_path.rglob("*")), contents(tmp_path)) == before
+
+
+def test_a_link_that_stays_inside_is_followed(repo: Repo, run: RunRecord, tmp_path: Path) -> None:
+    to = tmp_path / "to"
+    (to / "large").mkdir(parents=True)
+    (to / "models").symlink_to("large")
+    (tmp_path / "link").symlink_to("to")
+    restored(repo.open(), "one", str(tmp_path / "link"))
+    assert (to / "large/weights.bin").read_bytes() == b"4950"
+
+
+def test_no_folder_of_git_or_dvc_is_written_to(repo: Repo, run: RunRecord) -> None:
+    for to in (".git/x", ".dvc/cache/x"):
+        with pytest.raises(WrongUse, match="itself"):
+            restored(repo.open(), "one", str(repo.root / to))
+
+
+# --- hostile lineage ------------------------------------------------------------------------------
+
+
+def listing_of(repo: Repo, *entries: dict[str, object]) -> Pointer:
+    """A folder whose listing is in the cache, as somebody else made it."""
+    content = json.dumps(entries).encode()
+    md5 = hashlib.md5(content).hexdigest()
+    file = repo.root / ".dvc/cache/files/md5" / md5[:2] / f"{md5[2:]}.dir"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return Pointer("data/set", f"{md5}.dir")
+
+
+@pytest.mark.parametrize(
+    "path", ["../../out", "/tmp/out", "a/../../../out", "..", "a//b", "", ".", "a\0b"]
+)
+def test_a_listing_cannot_lead_out_of_its_folder(
+    repo: Repo, run: RunRecord, tmp_path: Path, path: str
+) -> None:
+    hostile = listing_of(repo, {"md5": run.data[0].md5, "relpath": path})
+    with pytest.raises(BadInput, match="leaves the folder"):
+        store(repo).hand_out([hostile], tmp_path / "to", QUIET)
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_listing_that_makes_no_sense_is_refused(
+    repo: Repo, run: RunRecord, tmp_path: Path
+) -> None:
+    md5 = run.data[0].md5
+    for entries in (
+        [{"md5": "../../../train.py", "relpath": "x"}],
+        [{"md5": f"{md5}.dir", "relpath": "x"}],
+        [{"md5": None, "relpath": "x"}],
+        [{"md5": md5}],
+        [{"md5": md5, "relpath": "x"}, {"md5": md5, "relpath": "x/y"}],
+    ):
+        with pytest.raises(BadInput):
+            store(repo).hand_out([listing_of(repo, *entries)], tmp_path / "to", QUIET)
+    for path in ("../out", "/tmp/out", ".git/hooks", ".dvc/config"):
+        with pytest.raises(BadInput):
+            store(repo).hand_out([replace(run.data[0], path=path)], tmp_path / "to", QUIET)
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_file_name_need_not_be_unicode(
+    repo: Repo, run: RunRecord, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = listing_of(repo, {"md5": run.data[0].md5, "relpath": "\udcff.csv"})
+    files = store(repo).hand_out([odd], tmp_path / "to", QUIET)
+    assert os.listdir(os.fsencode(tmp_path / "to/data/set")) == [b"\xff.csv"]
+    print_json([file.path for file in files])
+    assert json.loads(capsys.readouterr().out) == ["data/set/\udcff.csv"]
+
+
+def test_a_run_made_by_hand_is_restored_though_its_commit_is_gone(
+    repo: Repo, run: RunRecord, tmp_path: Path
+) -> None:
+    run_id = repo.foreign(
+        "by hand", git_commit="0" * 40, dvc_data_md5=run.data[0].md5, dvc_model_md5=run.model[0].md5
+    )
+    done = repo.anchored("restore", run_id, "--to", str(tmp_path / "to"))
+    assert done.returncode == 0, done.stderr
+    assert "warning: commit missing" in done.stderr
+    assert_restored(tmp_path / "to", repo, run)
+
+
+def test_a_run_that_names_nothing_is_wrong_use(repo: Repo, run: RunRecord) -> None:
+    repo.foreign("bare", git_commit=repo.head + "0")
+    done = repo.anchored("restore", "bare")
+    assert done.returncode == 2, done.stderr
+    assert "names neither data nor a model" in done.stderr
+    assert not (repo.root / "restored").exists()
+
+
+# --- cut off, and large ---------------------------------------------------------------------------
+
+
+def test_a_killed_call_is_completed_by_the_next(repo: Repo, tmp_path: Path) -> None:
+    for n in range(3_000):
+        repo.write(f"data/set/{n % 7}/{n}.bin", f"{n}\n" * 5)
+    repo.configure('"data/numbers.csv"]', '"data/numbers.csv", "data/set"]')
+    run, to = repo.run("many"), tmp_path / "to"
+    argv = [sys.executable, "-m", "anchored", "restore", "many", "--to", str(to)]
+    process = subprocess.Popen(argv, cwd=repo.root, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list(to.glob(".anchored-*/data/set/0/*"))) < 20:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert contents(to), "killed too early to show anything"
+    assert not (to / "data").exists(), "killed too late to show anything"
+    torn = next(to.glob(".anchored-*/data/set/0/*"))
+    torn.write_bytes(b"")
+    restored(repo.open(), "many", str(to))
+    assert_restored(to, repo, run)
+    assert not list(to.glob(".anchored-*"))
+
+
+def test_memory_does_not_grow_with_the_size_of_a_file(repo: Repo, tmp_path: Path) -> None:
+    large = repo.root / "data/large.bin"
+    with large.open("wb") as file:
+        for n in range(300):
+            file.write(bytes([n % 251]) * 1_000_000)
+    pointer = store(repo).add(large, "data/large.bin", QUIET)
+    store(repo).push([pointer], QUIET)
+    large.unlink()
+    script = """
+import resource, sys
+from pathlib import Path
+from anchored.adapters.dvc_store import DvcStore
+from anchored.ports import Silent
+from anchored.records import Pointer
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+DvcStore(Path.cwd()).hand_out([Pointer("data/large.bin", sys.argv[1])], Path(sys.argv[2]), Silent())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 10_000, "it counts kilobytes"
+    for place in ("warm", "cold"):
+        argv = [sys.executable, "-c", script, pointer.md5, str(tmp_path / place)]
+        done = subprocess.run(argv, cwd=repo.root, capture_output=True, text=True, check=True)
+        assert int(done.stdout) < 60_000, f"{done.stdout} KB more, {place}"
+        assert (tmp_path / place / "data/large.bin").stat().st_size == 300_000_000
+        shutil.rmtree(repo.root / ".dvc/cache", ignore_errors=True)
