@@ -18,6 +18,8 @@ COMMANDS = {
     "resume": ("RUN",),
     "list": (),
     "show": ("RUN", "--latest"),
+    "restore": ("RUN", "--to", "--latest"),
+    "audit": ("--deep",),
     "demo": ("DIR",),
 }
 EVERYWHERE = ("--repo", "--json", "--debug")

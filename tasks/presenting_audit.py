@@ -1,0 +1,36 @@
+"""What Prefect's UI shows of an audit: a summary, and the findings as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from anchored.decisions.audit import Audit
+from tasks.presenting import artifact_key
+
+ROWS = 1_000  # of the table: pages and their database are not made for more
+
+
+def present_audit(experiment: str, audit: Audit) -> None:
+    """Publishes the artifacts, one history of them for each experiment."""
+    create_markdown_artifact(
+        key=artifact_key("audit-summary", experiment),
+        markdown=summary(audit),
+        description="Audit",
+    )
+    if audit.findings:
+        create_table_artifact(
+            key=artifact_key("audit", experiment),
+            table=[finding.to_json() for finding in audit.findings[:ROWS]],
+            description=f"{min(len(audit.findings), ROWS):,} of {len(audit.findings):,} findings",
+        )
+
+
+def summary(audit: Audit) -> str:
+    """What an audit came to, in Markdown."""
+    counts = Counter(str(finding.problem) for finding in audit.findings)
+    of_runs = f"**{audit.reproducible:,} of {audit.runs:,} runs** can be reproduced"
+    looked = f"{audit.objects:,} objects looked at in {audit.seconds:.1f} s."
+    found = [f"- {problem}: {count:,}" for problem, count in sorted(counts.items())]
+    return "\n".join([f"{of_runs}; {looked}", *found])

@@ -1,0 +1,482 @@
+"""`anchored audit`: whatever can rot is harmed here by plain means, and has to be named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mlflow.tracking import MlflowClient
+
+from anchored.decisions.audit import Audit, Problem, audit_of
+from anchored.errors import GitRemoteFailed, NotReady, RemoteFailed, RunFailed
+from anchored.ports import Silent
+from anchored.records import RunRecord
+from anchored.steps import audit_runs as steps
+from tests.contract.remotes import made
+from tests.repos import Repo
+from tests.services.prefect_server import PrefectServer
+
+FOLDER = ("data/set/a.csv", "data/set/deep/b.csv")
+
+
+def audited(repo: Repo, *, deep: bool = False) -> Audit:
+    """The steps of flows/audit.py in their order, in this process and without Prefect."""
+    workspace = repo.open()
+    subjects = steps.subjects(workspace)
+    traces = steps.traces(workspace, subjects)
+    held = steps.holdings(workspace, traces)
+    rotten: dict[Any, str] = {}
+    for batch in steps.batches(held, deep=deep):
+        rotten |= steps.rotten(workspace, batch)
+    return audit_of(subjects, traces, held, rotten)
+
+
+def found(repo: Repo, *, deep: bool = False) -> list[tuple[str, str]]:
+    """Name of the run and problem of every finding."""
+    return [(f.name, str(f.problem)) for f in audited(repo, deep=deep).findings]
+
+
+def in_store(repo: Repo, md5: str) -> Path:
+    return repo.store / "files/md5" / md5[:2] / md5[2:]
+
+
+def overwrite(file: Path, content: bytes) -> None:
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+
+def client(repo: Repo) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{repo.root}/mlflow.db")
+
+
+@pytest.fixture
+def one(repo: Repo) -> RunRecord:
+    """A sealed run on a file and a folder."""
+    for path in FOLDER:
+        repo.write(path, f"{path}\n")
+    repo.configure('["data/numbers.csv"]', '["data/numbers.csv", "data/set"]')
+    return repo.run("one")
+
+
+def child(repo: Repo, run: RunRecord, path: str) -> str:
+    listing = json.loads(in_store(repo, run.data[1].md5).read_text())
+    return {entry["relpath"]: str(entry["md5"]) for entry in listing}[path]
+
+
+def test_what_was_sealed_is_clean_and_the_repo_is_left_alone(repo: Repo, one: RunRecord) -> None:
+    repo.run("two", params={"power": 2})
+    before, refs = repo.state(), repo.git("show-ref")
+    audit = audited(repo, deep=True)
+    assert audit.to_json() == {
+        "runs": 2, "reproducible": 2, "findings": [], "objects": 6, "seconds": 0.0,
+    }  # fmt: skip
+    assert audit.is_clean
+    assert (repo.state(), repo.git("show-ref")) == (before, refs)
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_objects_that_the_remote_lost_are_named_for_every_run_that_shared_them(
+    repo: Repo, one: RunRecord, cold: bool
+) -> None:
+    two = repo.run("two", params={"power": 2})
+    lost = {
+        f"{one.data[0].path}: ": one.data[0].md5,
+        "data/set/deep/b.csv: ": child(repo, one, "deep/b.csv"),
+    }
+    for md5 in (*lost.values(), two.model[0].md5):
+        in_store(repo, md5).unlink()
+    if cold:
+        shutil.rmtree(repo.root / ".dvc/cache")
+    audit = audited(repo)
+    assert (audit.runs, audit.reproducible, audit.is_clean) == (2, 0, False)
+    assert {f.problem for f in audit.findings} == {Problem.OBJECT_MISSING}
+    for run in (one, two):
+        details = [f.detail for f in audit.findings if f.run_id == run.run_id]
+        for path, md5 in lost.items():
+            assert any(d.startswith(path) and md5 in d for d in details), details
+        assert any(two.model[0].md5 in d for d in details) == (run is two)
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_folder_whose_listing_is_gone(repo: Repo, one: RunRecord, cold: bool) -> None:
+    in_store(repo, one.data[1].md5).unlink()
+    if cold:
+        shutil.rmtree(repo.root / ".dvc/cache")
+    (finding,) = audited(repo).findings
+    assert finding.problem == Problem.OBJECT_MISSING
+    assert finding.detail == f"data/set: object {one.data[1].md5} is not in the remote"
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_an_object_of_another_size_is_corrupt(repo: Repo, one: RunRecord, cold: bool) -> None:
+    b, model = child(repo, one, "deep/b.csv"), one.model[0].md5
+    for md5 in (b, model):
+        overwrite(in_store(repo, md5), b"something else")
+    if cold:
+        shutil.rmtree(repo.root / ".dvc/cache")
+    audit = audited(repo)
+    assert {f.problem for f in audit.findings} == {Problem.OBJECT_CORRUPT}
+    actual = hashlib.md5(b"something else").hexdigest()
+    assert [f.detail for f in audit.findings] == [
+        f"data/set/deep/b.csv: object {b} in the remote hashes to {actual}",
+        f"models/model.bin: object {model} in the remote hashes to {actual}",
+    ]
+
+
+def test_an_object_of_the_same_size_is_found_by_its_bytes_alone(repo: Repo, one: RunRecord) -> None:
+    file = in_store(repo, child(repo, one, "a.csv"))
+    overwrite(file, bytes(len(file.read_bytes())))
+    assert found(repo) == []
+    assert found(repo, deep=True) == [("one", "object-corrupt")]
+
+
+def test_a_corrupt_listing_is_found_in_the_cache_and_in_the_remote(
+    repo: Repo, one: RunRecord
+) -> None:
+    md5 = one.data[1].md5
+    cached = repo.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    overwrite(cached, b"[]")
+    assert found(repo) == [], "the remote's own is whole"
+    overwrite(in_store(repo, md5), b"[]")
+    (finding,) = audited(repo).findings
+    assert (finding.problem, md5 in finding.detail) == (Problem.OBJECT_CORRUPT, True)
+
+
+def test_a_corrupt_cache_and_a_stale_size_are_no_rot(repo: Repo, one: RunRecord) -> None:
+    for md5 in (one.model[0].md5, child(repo, one, "a.csv")):
+        overwrite(repo.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:], b"spoilt")
+    assert found(repo) == []
+
+
+def test_a_commit_that_only_this_clone_has_is_unreachable(repo: Repo, one: RunRecord) -> None:
+    repo.git("push", "--quiet", "origin", ":" + one.git.ref)
+    repo.git("push", "--quiet", "origin", "HEAD:main")
+    assert found(repo) == [], "the branch leads to it"
+    squashed = repo.git("commit-tree", "-m", "Squashed", "HEAD^{tree}", "-p", "HEAD~3")
+    repo.git("push", "--quiet", "--force", "origin", f"{squashed}:main")
+    (finding,) = audited(repo).findings
+    assert (finding.problem, one.git.commit in finding.detail) == (
+        Problem.COMMIT_UNREACHABLE, True,
+    )  # fmt: skip
+
+
+def test_a_commit_that_is_nowhere_is_missing_and_its_objects_are_looked_for(
+    repo: Repo, one: RunRecord
+) -> None:
+    repo.git("push", "--quiet", "origin", ":" + one.git.ref)
+    repo.git("reset", "--quiet", "--hard", "HEAD~2")
+    repo.git("update-ref", "-d", one.git.ref)
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    for place in (repo.root, repo.origin):
+        repo.git("gc", "--quiet", "--prune=now", cwd=place)
+    in_store(repo, one.model[0].md5).unlink()
+    assert found(repo) == [("one", "commit-missing"), ("one", "object-missing")]
+
+
+def test_a_fresh_clone_sees_all_and_keeps_its_refs(
+    repo: Repo, one: RunRecord, tmp_path: Path
+) -> None:
+    repo.run("two", params={"power": 2})
+    main = repo.git("rev-parse", "origin/main")
+    clone = Repo(tmp_path / "clone/work")
+    repo.git("clone", "--quiet", str(repo.origin), str(clone.root), cwd=tmp_path)
+    shutil.copy(repo.root / "mlflow.db", clone.root)
+    subprocess.run(["git", "config", "remote.origin.url"], cwd=clone.root, check=True)
+    shutil.copytree(repo.store, clone.store)
+    repo.git("push", "--quiet", "origin", "HEAD:main")
+    refs = clone.git("show-ref")
+    assert main in refs
+    audit = audited(clone)
+    assert (audit.runs, audit.findings) == (2, ())
+    assert clone.git("show-ref") == refs
+    repo.git("push", "--quiet", "origin", ":" + one.git.ref)
+    shallow = Repo(tmp_path / "shallow/work")
+    url = f"file://{repo.origin}"
+    repo.git("clone", "--quiet", "--depth=1", url, str(shallow.root), cwd=tmp_path)
+    shutil.copy(repo.root / "mlflow.db", shallow.root)
+    with pytest.raises(NotReady, match="shallow"):
+        audited(shallow)
+
+
+def test_a_commit_that_only_a_ref_of_the_remote_leads_to_is_found_there(
+    repo: Repo, tmp_path: Path
+) -> None:
+    other = Repo(tmp_path / "other/work")
+    repo.git("clone", "--quiet", str(repo.origin), str(other.root), cwd=tmp_path)
+    commits = []
+    for name in ("refs/heads/side", "refs/tags/old", "refs/pull/7/head"):
+        other.git("checkout", "--quiet", "--detach", "origin/main")
+        other.write("notes.txt", name)
+        commits.append(other.commit("Notes"))
+        other.git("commit", "--quiet", "--allow-empty", "-m", "Above")
+        other.git("tag", "-f", "-a", "-m", "Annotated", "above")
+        other.git("push", "--quiet", "origin", f"{'above' if 'tags' in name else 'HEAD'}:{name}")
+        commits.append(other.head)
+    other.git("checkout", "--quiet", "--detach", "origin/main")
+    other.git("commit", "--quiet", "--allow-empty", "-m", "Never pushed")
+    refs = repo.git("show-ref")
+    for commit in (*commits, other.head):
+        repo.foreign(commit[:7], git_commit=commit)
+    # What only a pull request holds may be a stranger's: no ref of this repository vouches for it.
+    strangers = {commit[:7] for commit in (*commits[-2:], other.head)}
+    assert sorted(found(repo)) == sorted((name, "commit-missing") for name in strangers)
+    assert repo.git("show-ref") == refs
+
+
+def test_without_a_git_remote_local_refs_count(repo: Repo) -> None:
+    repo.git("remote", "remove", "origin")
+    run = repo.run("one")
+    assert found(repo) == []
+    repo.git("reset", "--quiet", "--hard", "HEAD~2")
+    repo.git("update-ref", "-d", run.git.ref)
+    assert found(repo) == [("one", "commit-unreachable")]
+
+
+def test_tags_that_were_tampered_with_do_not_match_the_pointers(repo: Repo, one: RunRecord) -> None:
+    other = repo.run("two", params={"power": 2})
+    client(repo).set_tag(one.run_id, "dvc_model_md5/models/model.bin", other.model[0].md5)
+    assert ("one", "pointer-mismatch") in found(repo)
+    client(repo).set_tag(one.run_id, "dvc_model_md5/models/model.bin", one.model[0].md5)
+    assert found(repo) == []
+    client(repo).set_tag(one.run_id, "dvc_data_md5", "0" * 32)
+    (mismatch, missing) = audited(repo).findings
+    assert (mismatch.problem, missing.problem) == (
+        Problem.POINTER_MISMATCH, Problem.OBJECT_MISSING,
+    )  # fmt: skip
+    assert "data/numbers.csv" in mismatch.detail
+    client(repo).set_tag(one.run_id, "dvc_data_md5", "../../../../etc/passwd")
+    assert ("one", "pointer-mismatch") in found(repo)
+    client(repo).set_tag(one.run_id, "dvc_data_md5", one.data[0].md5)
+    client(repo).set_tag(one.run_id, "git_commit", "--upload-pack=touch /tmp/x")
+    assert found(repo)[0] == ("one", "commit-missing")
+    client(repo).set_tag(one.run_id, "anchored.record", "")  # as where it is too long for a tag
+    client(repo).set_tag(one.run_id, "git_commit", one.git.commit)
+    assert found(repo) == []
+    client(repo).set_tag(one.run_id, "git_commit", one.git.source_commit)
+    assert found(repo) == [("one", "pointer-mismatch")], "the model's pointer is not there"
+
+
+def test_the_environment_record_has_to_be_there_and_the_same(repo: Repo, one: RunRecord) -> None:
+    folder = Path(client(repo).get_run(one.run_id).info.artifact_uri.removeprefix("file://"))
+    record = folder / "anchored/environment.json"
+    text = record.read_bytes()
+    record.write_bytes(text + b" ")
+    assert found(repo) == [("one", "environment-missing")]
+    record.unlink()
+    assert found(repo) == [("one", "environment-missing")]
+    record.write_bytes(text)
+    assert found(repo) == []
+    client(repo).delete_tag(one.run_id, "anchored.environment_md5")
+    assert found(repo) == [("one", "environment-missing")]
+
+
+def test_runs_that_never_were_whole_are_told_apart_and_reproductions_left_out(
+    repo: Repo, one: RunRecord
+) -> None:
+    two = repo.run("two", params={"power": 2})
+    client(repo).set_tag(two.run_id, "anchored.state", "trained")
+    again = repo.run("again", params={"power": 3})
+    client(repo).set_tag(again.run_id, "anchored.reproduces", one.run_id)
+    repo.script("raise SystemExit(3)\n")
+    with pytest.raises(RunFailed):
+        repo.run("bad")
+    audit = audited(repo)
+    assert (audit.runs, audit.reproducible, audit.is_clean) == (3, 1, True)
+    said = {f.name: (f.problem, f.detail) for f in audit.findings}
+    assert said["two"] == (Problem.UNSEALED, "the run is trained")
+    problem, detail = said["bad"]
+    assert problem == Problem.UNSEALED
+    assert detail.startswith("the run is failed: ")
+
+
+def foreign_repo(repo: Repo) -> tuple[str, str]:
+    """Data and model versioned with DVC alone; the commits with the data, and with both."""
+    repo.dvc("add", "--quiet", "data/numbers.csv")
+    repo.git("add", "--all")
+    repo.git("commit", "--quiet", "-m", "Data")
+    first = repo.head
+    repo.write("models/model.bin", "model\n")
+    repo.dvc("add", "--quiet", "models/model.bin")
+    repo.git("add", "--all")
+    repo.git("commit", "--quiet", "-m", "Model")
+    repo.dvc("push", "--quiet")
+    repo.git("push", "--quiet", "origin", "main")
+    return first, repo.head
+
+
+def md5_of(repo: Repo, path: str) -> str:
+    return hashlib.md5((repo.root / path).read_bytes()).hexdigest()
+
+
+def test_runs_that_anchored_did_not_make(repo: Repo) -> None:
+    first, second = foreign_repo(repo)
+    data, model = md5_of(repo, "data/numbers.csv"), md5_of(repo, "models/model.bin")
+    repo.foreign("plain")
+    repo.foreign("early", git_commit=first, dvc_data_md5=data, dvc_model_md5=model)
+    repo.foreign("short", git_commit=second[:10], dvc_data_md5=data)
+    repo.foreign("both", git_commit=second, dvc_data_md5=data, dvc_model_md5=model)
+    assert found(repo) == []
+    assert audited(repo).runs == 3
+    repo.foreign("other", git_commit=second, dvc_data_md5=data, dvc_model_md5="0" * 32)
+    assert found(repo) == [("other", "pointer-mismatch"), ("other", "object-missing")]
+    in_store(repo, model).unlink()
+    broken = [name for name, problem in found(repo) if problem == "object-missing"]
+    assert set(broken) == {"early", "both", "other"}
+
+
+def test_a_size_that_a_pointer_kept_from_before_is_no_rot(repo: Repo) -> None:
+    foreign_repo(repo)
+    pointer = repo.root / "models/model.bin.dvc"
+    pointer.write_text(pointer.read_text().replace("size: 6", "size: 7"))
+    repo.git("commit", "--quiet", "--all", "-m", "Stale")
+    repo.git("push", "--quiet", "origin", "main")
+    repo.foreign("one", git_commit=repo.head, dvc_model_md5=md5_of(repo, "models/model.bin"))
+    assert found(repo) == []
+
+
+def test_pointers_of_dvc_2_are_looked_up_where_it_kept_its_objects(repo: Repo) -> None:
+    content = b"1\r\n2\r\n"
+    old = hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
+    file = repo.store / old[:2] / old[2:]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    repo.write("data/numbers.csv.dvc", f"outs:\n- md5: {old}\n  size: 6\n  path: numbers.csv\n")
+    repo.git("add", "--force", "data/numbers.csv.dvc")
+    repo.git("commit", "--quiet", "--message", "As DVC 2 left it")
+    repo.git("push", "--quiet", "origin", "main")
+    repo.foreign("old", git_commit=repo.head, dvc_data_md5=old)
+    repo.foreign("lost", git_commit="0" * 40, dvc_data_md5=old)
+    assert found(repo, deep=True) == [("lost", "commit-missing")]
+    file.write_bytes(b"3\r\n2\r\n")
+    assert ("old", "object-corrupt") in found(repo, deep=True)
+    file.unlink()
+    assert ("old", "object-missing") in found(repo)
+
+
+def test_a_folder_of_dvc_2(repo: Repo) -> None:
+    def stored(content: bytes, suffix: str = "") -> str:
+        md5 = hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
+        file = repo.store / md5[:2] / (md5[2:] + suffix)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return md5 + suffix
+
+    inside = stored(b"text\r\n")
+    folder = stored(json.dumps([{"md5": inside, "relpath": "a.csv"}]).encode(), ".dir")
+    text = f"outs:\n- md5: {folder}\n  size: 6\n  nfiles: 1\n  path: numbers.csv\n"
+    repo.write("data/numbers.csv.dvc", text)
+    repo.git("add", "--force", "data/numbers.csv.dvc")
+    repo.git("commit", "--quiet", "--message", "As DVC 2 left it")
+    repo.git("push", "--quiet", "origin", "main")
+    repo.foreign("old", git_commit=repo.head, dvc_data_md5=folder)
+    assert found(repo, deep=True) == []
+    (repo.store / inside[:2] / inside[2:]).unlink()
+    (finding,) = audited(repo).findings
+    assert finding.detail == f"data/numbers.csv/a.csv: object {inside} is not in the remote"
+
+
+def test_services_that_do_not_answer_are_no_findings(repo: Repo, one: RunRecord) -> None:
+    repo.store.rename(repo.store.with_name("elsewhere"))
+    with pytest.raises(RemoteFailed, match="not there"):
+        audited(repo)
+    repo.store.with_name("elsewhere").rename(repo.store)
+    repo.origin.rename(repo.origin.with_name("gone.git"))
+    with pytest.raises(GitRemoteFailed):
+        audited(repo)
+
+
+def test_on_s3(repo: Repo, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    remote = made("s3", request, tmp_path)
+    remote.use(repo)
+    repo.commit("On S3")
+    for path in FOLDER:
+        repo.write(path, f"{path}\n")
+    repo.configure('["data/numbers.csv"]', '["data/numbers.csv", "data/set"]')
+    run = repo.run("one")
+    assert found(repo, deep=True) == []
+    listing = json.loads(remote.read(run.data[1].md5))
+    lost, rotten = (entry["md5"] for entry in listing)
+    remote.delete(lost)
+    remote.write(rotten, bytes(len(remote.read(rotten))))
+    remote.write(run.model[0].md5, b"")
+    shutil.rmtree(repo.root / ".dvc/cache")
+    assert found(repo) == [("one", "object-missing"), ("one", "object-corrupt")]
+    assert [problem for _, problem in found(repo, deep=True)] == [
+        "object-missing", "object-corrupt", "object-corrupt",
+    ]  # fmt: skip
+    assert remote.server is not None
+    with remote.server.down(), pytest.raises(RemoteFailed):
+        audited(repo)
+
+
+def test_the_command_and_its_flow(
+    repo: Repo, one: RunRecord, prefect_server: PrefectServer
+) -> None:
+    clean = repo.anchored("audit", "--deep", **prefect_server.env)
+    assert clean.returncode == 0, clean.stderr
+    assert clean.stdout.startswith("the one run can be reproduced (5 objects, ")
+    assert clean.stdout.count("\n") == 1
+    assert "ask dvc remote" in clean.stderr
+    in_store(repo, one.model[0].md5).unlink()
+    asked = datetime.now(UTC).isoformat()
+    rotten = repo.anchored("audit", "--json", **prefect_server.env)
+    assert rotten.returncode == 1, rotten.stderr
+    document = json.loads(rotten.stdout)
+    assert document.keys() == {"runs", "reproducible", "findings", "objects", "seconds"}
+    (finding,) = document["findings"]
+    assert finding == {
+        "run_id": one.run_id,
+        "name": "one",
+        "problem": "object-missing",
+        "detail": f"models/model.bin: object {one.model[0].md5} is not in the remote",
+    }
+
+    def api(path: str, **body: Any) -> Any:
+        answer = httpx.post(f"{prefect_server.api_url}/{path}", json=body, timeout=30)
+        return answer.raise_for_status().json()
+
+    begun = {"name": {"any_": ["audit sums"]}, "start_time": {"after_": asked}}
+    (flow_run,) = api("flow_runs/filter", flow_runs=begun)
+    ours = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
+    artifacts = {a["type"]: a for a in api("artifacts/filter", **ours)}
+    assert finding["detail"] in artifacts["table"]["data"]
+    assert "**0 of 1 runs**" in artifacts["markdown"]["data"]
+    logs = api("logs/filter", logs={"flow_run_id": {"any_": [flow_run["id"]]}})
+    assert any(finding["detail"] in entry["message"] for entry in logs)
+    steps_run = {step["name"]: step for step in api("task_runs/filter", **ours)}
+    assert set(steps_run) == {"ask tracker", "ask git remote", "ask dvc remote", "tell"}
+    assert steps_run["ask git remote"]["task_inputs"]["subjects"]
+
+    told = repo.anchored("audit", **prefect_server.env)
+    assert told.returncode == 1
+    assert finding["detail"] in told.stdout
+    assert "0 of 1 runs can be reproduced, 1 broken" in told.stdout
+    repo.origin.rename(repo.origin.with_name("gone.git"))
+    silent = repo.anchored("audit", "--json", **prefect_server.env)
+    assert (silent.returncode, silent.stdout) == (3, "")
+    assert "run it again" in silent.stderr
+
+
+def test_nothing_to_audit(repo: Repo) -> None:
+    assert audited(repo) == Audit(runs=0, reproducible=0)
+
+
+def test_hashing_tells_how_far_it_is(repo: Repo, one: RunRecord) -> None:
+    told: list[tuple[int, int, str]] = []
+
+    class Watching(Silent):
+        def progress(self, _: str, done: int, total: int, *, unit: str = "") -> None:
+            told.append((done, total, unit))
+
+    workspace = repo.open(Watching())
+    held = steps.holdings(workspace, steps.traces(workspace, steps.subjects(workspace)))
+    (batch,) = steps.batches(held, deep=True)
+    assert steps.rotten(workspace, batch) == {}
+    assert told[-1] == (sum(held.sizes.values()), sum(held.sizes.values()), "B")
