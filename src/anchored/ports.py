@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from anchored.decisions.audit_facts import CommitStanding, Holdings, ObjectName
-from anchored.records import Ended, Environment, ParamValue, Pointer, TrackedRun
+from anchored.decisions.audit_facts import Holdings, ObjectName
+from anchored.records import CommitStanding, Ended, Environment, ParamValue, Pointer, TrackedRun
 
 
 class Report(Protocol):
@@ -63,16 +63,6 @@ class BranchOutcome:
     advance: Advance
     commit: str = ""
     reason: str = ""
-
-
-class Presence(StrEnum):
-    """Where a commit stands. A stray one is here, and no ref of this repository vouches for it:
-    a server may hand out commits of other people's forks by their name.
-    """
-
-    REACHABLE = "reachable"
-    STRAY = "stray"
-    MISSING = "missing"
 
 
 class CodeRepo(Protocol):
@@ -143,7 +133,7 @@ class CodeRepo(Protocol):
         A pattern is `*.ENDING`, for files at any depth.
         """
 
-    def bring(self, commit: str, ref: str) -> Presence:
+    def bring(self, commit: str, ref: str) -> CommitStanding:
         """Makes a commit be here, held by a ref, from the Git remote if need be.
 
         `ref` is the one that may hold it there. Moves no ref of the user's. Raises

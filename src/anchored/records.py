@@ -24,6 +24,17 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+class CommitStanding(StrEnum):
+    """Where a commit stands: held by a ref of the repository, here but held by none, or nowhere.
+
+    One that no ref holds may be anybody's: servers hand out commits of strangers' forks by name.
+    """
+
+    REACHABLE = "reachable"
+    UNREACHABLE = "unreachable"
+    MISSING = "missing"
+
+
 @dataclass(frozen=True, slots=True)
 class Pointer:
     """What a `.dvc` file says of one output: a path from the repo's root and its content.

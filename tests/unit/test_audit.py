@@ -9,7 +9,6 @@ import pytest
 
 from anchored.decisions.audit import CHILDREN_NAMED, Audit, Finding, Problem, audit_of
 from anchored.decisions.audit_facts import (
-    CommitStanding,
     Holdings,
     ObjectName,
     Subject,
@@ -19,7 +18,7 @@ from anchored.decisions.audit_facts import (
 )
 from anchored.decisions.lineage import lineage_of
 from anchored.decisions.tags import render_tags
-from anchored.records import GitFacts, Pointer, RunRecord, State, TrackedRun
+from anchored.records import CommitStanding, GitFacts, Pointer, RunRecord, State, TrackedRun
 from tasks.presenting_audit import summary
 
 COMMIT, MD5 = "c" * 40, "e" * 32

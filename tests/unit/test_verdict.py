@@ -156,3 +156,9 @@ def test_what_nothing_explains_is_said() -> None:
 def test_an_identical_result_needs_no_cause() -> None:
     past = changed(python="3.11.0")
     assert causes_of(Verdict.IDENTICAL, environment_checks(past, TODAY)) == ()
+
+
+def test_why_it_failed_comes_before_all_else() -> None:
+    checks = environment_checks(changed(python="3.11.0"), TODAY)
+    told = causes_of(Verdict.FAILED, checks, lost=["commit missing"])
+    assert told == ("commit missing", "python differs: 3.11.0 → 3.12.1")

@@ -28,10 +28,10 @@ from anchored.adapters.git_standing import Standings, refs_in
 from anchored.adapters.git_trees import files_at
 from anchored.adapters.submodules import add_submodules
 from anchored.adapters.user_branch import UserBranch
-from anchored.decisions.audit_facts import CommitStanding
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import GitRemoteFailed, NotReady
-from anchored.ports import BranchOutcome, Presence
+from anchored.ports import BranchOutcome
+from anchored.records import CommitStanding
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # Set where Git itself starts us, as in a hook: they would lead commands into another repository.
@@ -336,14 +336,14 @@ class GitRepo:
         """Takes a ref of this repository away. Nothing there is no error."""
         self._git("update-ref", "-d", ref)
 
-    def bring(self, commit: str, ref: str) -> Presence:
+    def bring(self, commit: str, ref: str) -> CommitStanding:
         """Makes a commit be here, held by a ref, from the Git remote if need be.
 
         From its own ref, then from among all branches and tags, never by its name. Nothing of the
         user's is moved, their remote-tracking branches included.
         """
         if self._is_reachable(commit):
-            return Presence.REACHABLE
+            return CommitStanding.REACHABLE
         for wanted in ((f"+{ref}:{ref}",), EVERYTHING) if self._remote else ():
             if self._fetched(*wanted) and self._is_reachable(commit):
                 if wanted is EVERYTHING:
@@ -352,8 +352,8 @@ class GitRepo:
         for name in self._git("for-each-ref", "--format=%(refname)", SEEN).split():
             self.forget(name)
         if self._is_reachable(commit):
-            return Presence.REACHABLE
-        return Presence.STRAY if self._has(commit) else Presence.MISSING
+            return CommitStanding.REACHABLE
+        return CommitStanding.UNREACHABLE if self._has(commit) else CommitStanding.MISSING
 
     def _is_reachable(self, commit: str) -> bool:
         """Whether HEAD or a ref of this repository holds a commit."""

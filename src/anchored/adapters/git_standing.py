@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import IO
 
 from anchored.adapters.git_objects import Git
-from anchored.decisions.audit_facts import CommitStanding
 from anchored.errors import GitRemoteFailed, NotReady
+from anchored.records import CommitStanding
 
 NAMESPACE = "refs/anchored/audit"
 # Where the people of a repository keep its history. What a server adds for others, such as the

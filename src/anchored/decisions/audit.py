@@ -11,9 +11,9 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from anchored.decisions.audit_facts import CommitStanding, Holdings, ObjectName, Subject, Trace
+from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
 from anchored.decisions.tags import ENVIRONMENT
-from anchored.records import Pointer, RunRecord
+from anchored.records import CommitStanding, Pointer, RunRecord
 
 ENVIRONMENT_RECORD = "anchored/environment.json"
 CHILDREN_NAMED = 100  # of one folder and one run; how many more there are is said

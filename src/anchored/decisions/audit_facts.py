@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 from anchored.decisions.lineage import Lineage
@@ -19,15 +18,7 @@ from anchored.decisions.tags import (
     STATE,
     record_of,
 )
-from anchored.records import Pointer, RunRecord, State, TrackedRun
-
-
-class CommitStanding(StrEnum):
-    """Where a commit stands: under a ref of the Git remote, only here, or nowhere."""
-
-    REACHABLE = "reachable"
-    UNREACHABLE = "unreachable"
-    MISSING = "missing"
+from anchored.records import CommitStanding, Pointer, RunRecord, State, TrackedRun
 
 
 class ObjectName(NamedTuple):

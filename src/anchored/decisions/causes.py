@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from anchored.decisions.differences import differing_environment
 from anchored.records import Check, Environment, Verdict
 
 SHOWN = 8  # packages or variables named in one cause
+PACKAGES, VARIABLES = "packages/", "variables/"
 UNEXPLAINED = (
     "training is not deterministic: nothing that was recorded differs, and it gave another result "
     "(--repeat 2 measures how far it agrees with itself)"
@@ -15,24 +17,16 @@ UNRECORDED = (
     "nothing that was recorded differs, and training agrees with itself: "
     "something that is not recorded has changed"
 )
-FACTS = ("python", "implementation", "platform", "machine", "cpu", "cpus")
 
 
 def environment_checks(recorded: Environment | None, today: Environment) -> tuple[Check, ...]:
     """The environment as a whole, and each fact, package and variable in which it differs."""
     if recorded is None:
         return (Check("environment", None, today.md5, equal=False),)
-    whole = Check("environment", recorded.md5, today.md5, equal=recorded.md5 == today.md5)
-    facts = [
-        Check(name, getattr(recorded, name), getattr(today, name), equal=False)
-        for name in FACTS
-        if getattr(recorded, name) != getattr(today, name)
-    ]
+    differing = differing_environment(recorded, today)
     return (
-        whole,
-        *facts,
-        *_differing("package", recorded.packages, today.packages),
-        *_differing("variable", recorded.variables, today.variables),
+        Check("environment", recorded.md5, today.md5, equal=recorded.md5 == today.md5),
+        *(Check(name, sides.before, sides.after, equal=False) for name, sides in differing.items()),
     )
 
 
@@ -50,42 +44,35 @@ def causes_of(
     """
     if verdict == Verdict.IDENTICAL:
         return ()
-    differing = [check for check in environment if not check.equal]
+    differing = {check.what: check for check in environment if not check.equal}
+    whole = differing.pop("environment", None)
     causes = [
-        _listed("packages differ", _of_kind(differing, "package ")),
-        *(_sentence(c) for c in differing if c.what == "python"),
-        *(_sentence(c) for c in differing if c.what in FACTS and c.what != "python"),
-        _listed("variables differ", _of_kind(differing, "variable ")),
+        _listed("packages differ", _of_kind(differing, PACKAGES)),
+        *(_sentence(check) for name, check in differing.items() if "/" not in name),
+        _listed("variables differ", _of_kind(differing, VARIABLES)),
         *lost,
     ]
-    if any(check.what == "environment" and check.recorded is None for check in differing):
+    if whole is not None and whole.recorded is None:
         causes.append("the run recorded no environment, so nothing tells what differs in it")
     if agrees is False:
         causes.append(
             "training is not deterministic: it does not agree with itself, in two fresh trainings"
         )
     found = tuple(filter(None, causes))
-    if found or verdict == Verdict.FAILED:
+    if verdict == Verdict.FAILED:
+        return tuple(dict.fromkeys((*lost, *found)))  # why it failed comes before all else
+    if found:
         return found
     if agrees:
         return (UNRECORDED,)
     return (UNEXPLAINED,)
 
 
-def _differing(kind: str, recorded: Mapping[str, str], today: Mapping[str, str]) -> list[Check]:
-    names = sorted(recorded.keys() | today.keys())
+def _of_kind(checks: Mapping[str, Check], prefix: str) -> list[str]:
     return [
-        Check(f"{kind} {name}", recorded.get(name), today.get(name), equal=False)
-        for name in names
-        if recorded.get(name) != today.get(name)
-    ]
-
-
-def _of_kind(checks: Sequence[Check], prefix: str) -> list[str]:
-    return [
-        f"{check.what.removeprefix(prefix)} {_shown(check.recorded)} → {_shown(check.reproduced)}"
-        for check in checks
-        if check.what.startswith(prefix)
+        f"{name.removeprefix(prefix)} {_shown(check.recorded)} → {_shown(check.reproduced)}"
+        for name, check in sorted(checks.items())
+        if name.startswith(prefix)
     ]
 
 

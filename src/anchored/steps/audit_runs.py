@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from anchored.config import FILE, PYPROJECT, Config
 from anchored.decisions.audit_facts import (
-    CommitStanding,
     Holdings,
     ObjectName,
     Subject,
@@ -24,7 +23,7 @@ from anchored.decisions.lineage import Lineage, lineage_of
 from anchored.decisions.pointers import parse_pointer
 from anchored.decisions.tags import RECORD, STATE
 from anchored.errors import AnchoredError, BadInput, ConfigError
-from anchored.records import Pointer, RunRecord, State, TrackedRun
+from anchored.records import CommitStanding, Pointer, RunRecord, State, TrackedRun
 from anchored.steps.find_runs import with_details
 from anchored.steps.training_repo import TrainingRepo, config_from
 

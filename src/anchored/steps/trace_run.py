@@ -13,8 +13,7 @@ from anchored.decisions.lineage import Lineage, lineage_of
 from anchored.decisions.naming import run_ref
 from anchored.decisions.pointers import parse_pointer
 from anchored.errors import AnchoredError, ConfigError
-from anchored.ports import Presence
-from anchored.records import Pointer, RunRecord
+from anchored.records import CommitStanding, Pointer, RunRecord
 from anchored.steps.training_repo import TrainingRepo, config_from
 
 
@@ -67,12 +66,12 @@ def _trouble(repo: TrainingRepo, run: RunRecord, commit: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
         return f"commit missing: {commit!r} is no name of a commit"
     presence = repo.code.bring(commit, run_ref(run.run_id))
-    if presence == Presence.STRAY:
+    if presence == CommitStanding.UNREACHABLE:
         return (
             f"commit {commit} is here, but no ref of this repository or its remote holds it: "
             f"`git branch NAME {commit}`, if you trust it"
         )
-    if presence == Presence.MISSING:
+    if presence == CommitStanding.MISSING:
         return f"commit missing: {commit} is nowhere to be found"
     return ""
 
