@@ -133,6 +133,9 @@ class CodeRepo(Protocol):
         A pattern is `*.ENDING`, for files at any depth.
         """
 
+    def matching_lines(self, commit: str, pattern: str, files: str) -> tuple[str, ...]:
+        """Lines that fit an extended regular expression, in a commit's files that fit a glob."""
+
     def bring(self, commit: str, ref: str) -> CommitStanding:
         """Makes a commit be here, held by a ref, from the Git remote if need be.
 

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchored.decisions.causes import UNEXPLAINED, UNRECORDED, causes_of, environment_checks
+from anchored.decisions.causes import (
+    UNEXPLAINED,
+    UNRECORDED,
+    causes_of,
+    environment_checks,
+    imported_packages,
+)
 from anchored.decisions.verdict import (
     Result,
     Tolerance,
@@ -141,10 +147,25 @@ def test_causes_come_most_telling_first() -> None:
     )
 
 
+def test_packages_that_the_code_imports_come_first() -> None:
+    imported = imported_packages([
+        "import os, sys as system", "  from sklearn.linear_model import Ridge", "import numpy as np",
+        "from . import helpers", "# import nothing", "import my_tool.sub", "imports = 3",
+    ])  # fmt: skip
+    assert imported == {"os", "sys", "scikit-learn", "numpy", "my-tool"}
+    past = changed(packages={"a": "1", "b": "1", "numpy": "1", "scikit-learn": "1"})
+    today = changed(packages={"a": "2", "c": "1", "scikit-learn": "2", "numpy": "2"})
+    named = [check.what for check in environment_checks(past, today, imported)]
+    assert named == [
+        "environment",
+        *(f"packages/{n}" for n in ("numpy", "scikit-learn", "a", "b", "c")),
+    ]
+
+
 def test_many_packages_are_named_in_part() -> None:
     past = changed(packages={f"p{n:02}": "1" for n in range(20)})
     (cause,) = causes(past)
-    assert cause.endswith("p06 1 → none, and 14 more")
+    assert cause.endswith("p07 1 → none, and 14 more")
 
 
 def test_what_nothing_explains_is_said() -> None:

@@ -336,6 +336,12 @@ class GitRepo:
         """Takes a ref of this repository away. Nothing there is no error."""
         self._git("update-ref", "-d", ref)
 
+    def matching_lines(self, commit: str, pattern: str, files: str) -> tuple[str, ...]:
+        """Lines that fit an extended regular expression, in a commit's files that fit a glob."""
+        out = self._git("grep", "-h", "-I", "--extended-regexp", "-e", pattern, commit, "--", files,
+                        with_exceptions=False)  # fmt: skip
+        return tuple(out.splitlines())
+
     def bring(self, commit: str, ref: str) -> CommitStanding:
         """Makes a commit be here, held by a ref, from the Git remote if need be.
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from anchored.ports import Advance, BranchOutcome
 from anchored.records import Reproduction, RunRecord
 
+SHOWN = 12  # packages that differ
 COLOURS = {
     "sealed": "green",
     "failed": "red",
@@ -86,7 +87,10 @@ def verdict(reproduction: Reproduction) -> Group:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in ("", "recorded", "reproduced", ""):
         table.add_column(header, overflow="fold")
+    packages = [c.what for c in reproduction.checks if c.what.startswith("packages/")]
     for check in reproduction.checks:
+        if check.what in packages[SHOWN:]:
+            continue
         near = "[yellow]near enough[/]" if check.within else "[red]differs[/]"
         table.add_row(
             f"[cyan]{escape(check.what)}[/]",
@@ -94,6 +98,8 @@ def verdict(reproduction: Reproduction) -> Group:
             _value(check.reproduced),
             "[green]equal[/]" if check.equal else near,
         )
+    if (more := len(packages) - SHOWN) > 0:
+        table.add_row(f"[dim]… and {more} more packages: --json lists all[/]")
     colour = COLOURS[str(reproduction.verdict)]
     lines = [f"[bold]{escape(reproduction.name)}[/] is [{colour}]{reproduction.verdict}[/]"]
     lines += [f"  {escape(cause)}" for cause in reproduction.causes]

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from anchored.decisions.differences import differing_environment
 from anchored.records import Check, Environment, Verdict
 
 SHOWN = 8  # packages or variables named in one cause
 PACKAGES, VARIABLES = "packages/", "variables/"
+# Modules that their packages are not named after.
+PACKAGE_OF = {
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+}
+IMPORTS = r"^\s*(from|import)\s"  # lines to look at, for `git grep`
+_IMPORT = re.compile(r"\s*(?:from\s+([\w.]+)\s+import\b|import\s+([\w., ]+))")
 UNEXPLAINED = (
     "training is not deterministic: nothing that was recorded differs, and it gave another result "
     "(--repeat 2 measures how far it agrees with itself)"
@@ -19,15 +30,37 @@ UNRECORDED = (
 )
 
 
-def environment_checks(recorded: Environment | None, today: Environment) -> tuple[Check, ...]:
-    """The environment as a whole, and each fact, package and variable in which it differs."""
+def environment_checks(
+    recorded: Environment | None, today: Environment, imported: Collection[str] = ()
+) -> tuple[Check, ...]:
+    """The environment as a whole, and each fact, package and variable in which it differs.
+
+    Of packages first those that the code imports, then those that are another version.
+    """
     if recorded is None:
         return (Check("environment", None, today.md5, equal=False),)
     differing = differing_environment(recorded, today)
-    return (
-        Check("environment", recorded.md5, today.md5, equal=recorded.md5 == today.md5),
-        *(Check(name, sides.before, sides.after, equal=False) for name, sides in differing.items()),
-    )
+    checks = [Check(name, s.before, s.after, equal=False) for name, s in differing.items()]
+    whole = Check("environment", recorded.md5, today.md5, equal=recorded.md5 == today.md5)
+    return (whole, *sorted(checks, key=lambda check: _rank(check, imported)))
+
+
+def imported_packages(lines: Iterable[str]) -> frozenset[str]:
+    """The packages, as indexes call them, that lines of Python source import."""
+    modules: set[str] = set()
+    for line in lines:
+        if match := _IMPORT.match(line):
+            names = [match[1]] if match[1] else match[2].split(",")
+            modules |= {name.split()[0].split(".")[0] for name in names if name.strip()}
+    named = filter(None, modules)  # `from . import` names none
+    return frozenset(PACKAGE_OF.get(name, name).lower().replace("_", "-") for name in named)
+
+
+def _rank(check: Check, imported: Collection[str]) -> tuple[bool, ...]:
+    if not check.what.startswith(PACKAGES):
+        return (check.what.startswith(VARIABLES),)
+    is_other = check.recorded is not None and check.reproduced is not None
+    return (False, True, check.what.removeprefix(PACKAGES) not in imported, not is_other)
 
 
 def causes_of(
@@ -71,7 +104,7 @@ def causes_of(
 def _of_kind(checks: Mapping[str, Check], prefix: str) -> list[str]:
     return [
         f"{name.removeprefix(prefix)} {_shown(check.recorded)} → {_shown(check.reproduced)}"
-        for name, check in sorted(checks.items())
+        for name, check in checks.items()
         if name.startswith(prefix)
     ]
 

@@ -13,7 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from anchored.config import Config
 from anchored.decisions import tags
-from anchored.decisions.causes import causes_of, environment_checks
+from anchored.decisions.causes import (
+    IMPORTS,
+    causes_of,
+    environment_checks,
+    imported_packages,
+)
 from anchored.decisions.command import filled_command
 from anchored.decisions.naming import open_ref, reproduction_name
 from anchored.decisions.verdict import Result, Tolerance, agree, check_tolerances, judged
@@ -213,7 +218,10 @@ def record_verdict(
         verdict, checks = judged(past_result, again.results, request.tolerances)
     document = repo.tracker.artifact(past.run_id, ENVIRONMENT)
     recorded = Environment.parse(document) if document else None
-    environment = environment_checks(recorded, again.environment) if again.environment else ()
+    environment: tuple[Check, ...] = ()
+    if again.environment is not None:
+        lines = repo.code.matching_lines(original.source, IMPORTS, "*.py")
+        environment = environment_checks(recorded, again.environment, imported_packages(lines))
     agrees = agree(again.results) if len(again.results) > 1 else None
     lost = (*filter(None, (again.failure,)), *again.lost, *original.lineage.differences)
     ended = now()
