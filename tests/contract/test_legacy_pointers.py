@@ -13,7 +13,7 @@ from anchored.errors import ObjectLost
 from anchored.records import Pointer
 from tests.contract.remotes import QUIET, store
 from tests.proof import assert_sealed
-from tests.repos import Repo
+from tests.repos import Repo, pointers_at
 
 
 def test_an_input_that_only_a_pointer_of_dvc_2_names_is_used_and_hashed_anew(repo: Repo) -> None:
@@ -57,3 +57,31 @@ def test_what_dvc_2_left_is_handed_out_and_verified(repo: Repo, tmp_path: Path, 
     with pytest.raises(ObjectLost, match=old):
         store(repo).hand_out(pointers, tmp_path / "again", QUIET)
     assert not [f for f in (tmp_path / "again").rglob("*") if f.is_file()]
+
+
+def test_a_run_of_dvc_2_is_reproduced_by_its_old_hashes(repo: Repo) -> None:
+    """Data and model hashed with line ends folded, in the old layout, named by three tags."""
+    repo.script(
+        "import pathlib\n"
+        "text = open('data/numbers.csv', newline='').read()\n"
+        "pathlib.Path('models/model.bin').write_bytes((text * 2).encode())\n"
+    )
+    repo.configure('metrics = "metrics.json"\n', "")
+    data, model = b"1\r\n2\r\n", b"1\r\n2\r\n" * 2
+    for path, content in (("data/numbers.csv", data), ("models/model.bin", model)):
+        old = hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
+        file = repo.store / old[:2] / old[2:]
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        name = path.rpartition("/")[2]
+        repo.write(f"{path}.dvc", f"outs:\n- md5: {old}\n  size: {len(content)}\n  path: {name}\n")
+        repo.git("add", "--force", f"{path}.dvc")
+    repo.git("commit", "--quiet", "--message", "As DVC 2 left it")
+    (repo.root / "data/numbers.csv").unlink()
+    hashes = {"data": pointers_at(repo, repo.head)["data/numbers.csv.dvc"]["outs"][0]["md5"],
+              "model": pointers_at(repo, repo.head)["models/model.bin.dvc"]["outs"][0]["md5"]}  # fmt: skip
+    repo.foreign("old", git_commit=repo.head, dvc_data_md5=hashes["data"],
+                 dvc_model_md5=hashes["model"])  # fmt: skip
+    found = repo.reproduce("old")
+    assert found.verdict == "identical", found
+    assert found.checks[0].recorded == hashes["model"]

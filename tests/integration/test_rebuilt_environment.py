@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -18,11 +19,14 @@ from anchored.adapters.uv_environments import UvEnvironments
 from anchored.errors import DiskFull, EnvironmentFailed, NotReady, ServiceFailed
 from anchored.ports import Rebuilt, Silent
 from anchored.records import Environment
+from anchored.steps.reproduce import Request
 from tests.integration.test_uv_environment import wheel
+from tests.repos import Repo
 from tests.services.proxy import Proxy
 
 PYTHON = platform.python_version()
 MINOR = PYTHON.rpartition(".")[0]
+UV = str(Path(sys.executable).with_name("uv"))
 
 
 class Heard(Silent):
@@ -229,3 +233,35 @@ def test_trouble_that_is_no_packages_own_costs_no_package(
     with pytest.raises(kind) as raised:
         rebuilt(tmp_path, tiny="1.0")
     assert not raised.value.transient
+
+
+def test_a_result_that_another_version_changed_is_had_again_in_the_recorded_one(
+    index: Path, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = os.environ["PATH"]
+
+    def use(version: str) -> None:
+        home = tmp_path / f"venv {version}"
+        for arguments in (["venv", home], ["pip", "install", "--python", home, f"tiny=={version}"]):
+            subprocess.run([UV, "--quiet", *map(str, arguments)], check=True)
+        monkeypatch.setenv("PATH", f"{home}/bin:{search}")
+
+    repo.script(
+        "import json, pathlib, tiny\n"
+        "pathlib.Path('models/model.bin').write_text(tiny.VERSION)\n"
+        "json.dump({'version': float(tiny.VERSION)}, open('metrics.json', 'w'))\n"
+    )
+    use("1.0")
+    repo.run("one")
+    use("2.0")
+    today = repo.reproduce("one")
+    assert (today.verdict, today.causes) == ("different", ("packages differ: tiny 1.0 → 2.0",))
+    then = repo.reproduce("one", Request(recorded_environment=True))
+    assert (then.verdict, then.causes) == ("identical", ())
+
+
+def test_a_run_without_an_environment_record_has_none_to_rebuild(index: Path, repo: Repo) -> None:
+    run_id = repo.foreign("bare", git_commit=repo.head, dvc_data_md5="0" * 32)
+    request = Request(recorded_environment=True)
+    with pytest.raises(NotReady, match="recorded no environment"):
+        repo.reproduce(run_id, request)

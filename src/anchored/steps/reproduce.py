@@ -74,7 +74,7 @@ def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool =
     """The run that is meant, with its commit brought here. A reproduction stands for its original.
 
     Raises `UnknownRun`, `AmbiguousRun`, `BadParam` for a tolerance of no metric, `NotReady` for a
-    run that names neither a commit nor data, and `GitRemoteFailed`.
+    run that names no commit or recorded no environment to be rebuilt, and `GitRemoteFailed`.
     """
     run = found(repo, wanted, latest=latest)
     if run.reproduces:
@@ -88,6 +88,8 @@ def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool =
         )
     if run.state == State.RUNNING and run.git.commit == "":
         raise NotReady(f"{run.name!r} is not finished", hint="`anchored resume` finishes it")
+    if request.recorded_environment:
+        _recorded(repo, run)
     return traced(repo, run)
 
 
