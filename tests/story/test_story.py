@@ -33,8 +33,11 @@ def told(
 def test_two_experiments_on_real_data_are_facts(told: tuple[Repo, str]) -> None:
     repo, text = told
     assert "anchored run experiment_v1" in text
-    second, first = repo.runs()
+    again, second, first = repo.runs()
     assert (first.name, second.name) == ("experiment_v1", "experiment_v2")
+    assert (again.reproduces, again.verdict) == (first.run_id, "identical")
+    assert "experiment_v1 is identical" in text
+    assert "all 2 runs can be reproduced" in text
     for run in (first, second):
         assert_sealed(repo, run)
         assert len(run.data) == 2
