@@ -33,6 +33,7 @@ check: $(VENV)
 
 bench: $(VENV)
 	$(BIN)/python benchmarks/run_against_by_hand.py
+	$(BIN)/python benchmarks/restore.py
 	$(BIN)/python benchmarks/audit.py
 
 # Real servers that tests run against and that are no Python libraries of ours.
