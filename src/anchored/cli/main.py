@@ -17,6 +17,7 @@ from anchored import __version__
 from anchored.errors import AnchoredError, BadParam, DiskFull, TrainingFailed
 
 INTERRUPTED = 130
+OPENING = {"run", "resume", "reproduce", "demo"}  # commands that open runs
 
 
 class _Parser(argparse.ArgumentParser):
@@ -142,7 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AnchoredError as error:
         return _said(error, debug=debug)
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted\nhint: `anchored resume` finishes what was begun\n")
+        sys.stderr.write("error: interrupted\n")
+        if arguments.command in OPENING:
+            sys.stderr.write("hint: `anchored resume` finishes what was begun\n")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -34,7 +34,7 @@ def _ended(repo: TrainingRepo, unfinished: Unfinished) -> tuple[dict[str, str], 
     try:
         if not unfinished.resumable:
             fail_cut_off(repo, unfinished.key)
-            said.print(f"{run.name}: training was cut off; closed as failed", markup=False)
+            said.print(f"{run.name}: was cut off, and is closed as failed", markup=False)
             return {**result, "state": "failed"}, 0
         with prefect_session():
             from flows.experiment import experiment

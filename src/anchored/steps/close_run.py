@@ -125,10 +125,11 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
 
 def fail_cut_off(repo: TrainingRepo, key: str) -> None:
     """Closes a run whose training was cut off, or that was being closed as failed already."""
-    said = None
+    run, said = repo.journal(key).run, None
     with suppress(UnknownRun):
-        said = repo.tracker.run(repo.journal(key).run.run_id).tags.get(tags.ERROR)
-    fail_run(repo, key, TrainingFailed(said or "training was cut off"), killed=said is None)
+        said = repo.tracker.run(run.run_id).tags.get(tags.ERROR)
+    what = "training" if run.reproduces is None else "the reproduction"
+    fail_run(repo, key, TrainingFailed(said or f"{what} was cut off"), killed=said is None)
 
 
 def _is_meant(run: RunRecord, wanted: str) -> bool:
