@@ -334,8 +334,8 @@ class Tracker(Protocol):
     def runs_tagged(self, tag: str, value: str) -> list[TrackedRun]:
         """The experiment's runs that have a tag of this value."""
 
-    def runs_named(self, name: str) -> list[TrackedRun]:
-        """The experiment's runs of this name, newest first."""
+    def runs_named(self, name: str, *, everywhere: bool = False) -> list[TrackedRun]:
+        """The experiment's runs of this name, or those of any experiment, newest first."""
 
     def runs_starting_with(self, prefix: str) -> list[TrackedRun]:
         """The experiment's runs whose id starts so, newest first."""

@@ -58,6 +58,21 @@ def opened(tracker: MlflowTracker, name: str = "one", **tags: str) -> str:
     return tracker.open_run(name=name, tags=tags, started=NOW).run_id
 
 
+def test_a_name_is_looked_for_in_other_experiments_when_asked_to(
+    tracker: MlflowTracker, uri: str, tmp_path: Path
+) -> None:
+    other = tracker_at(uri, tmp_path)
+    run_id = opened(other, name := f"only there {uuid.uuid4().hex}")
+    opened(tracker, "here")
+    assert tracker.runs_named(name) == []
+    (found,) = tracker.runs_named(name, everywhere=True)
+    assert found == other.run(run_id) == tracker.run(run_id)
+    assert (
+        found.experiment == other.run(run_id).experiment != tracker.runs_named("here")[0].experiment
+    )
+    assert tracker_at(uri, tmp_path).runs_named(name, everywhere=True) == [found]
+
+
 def test_an_opened_run_is_there_and_running(tracker: MlflowTracker) -> None:
     run = tracker.open_run(name="one", tags={"anchored.state": "running"}, started=NOW)
     again = tracker.run(run.run_id)

@@ -279,6 +279,15 @@ def test_a_run_made_by_hand_is_reproduced_by_its_name(repo: Repo) -> None:
     assert repo.tags(run_id) | tags == repo.tags(run_id), "nothing of theirs is changed"
 
 
+def test_a_run_of_another_experiment_answers_to_its_name(repo: Repo) -> None:
+    tags = by_hand(repo)
+    run_id = repo.foreign("elsewhere", experiment="Default", **tags)
+    assert repo.reproduce("elsewhere").run == run_id
+    repo.foreign("elsewhere", experiment="another", **tags)
+    with pytest.raises(AmbiguousRun):
+        repo.reproduce("elsewhere")
+
+
 def test_params_that_a_tracker_knows_as_texts_are_numbers_again(repo: Repo) -> None:
     tags = by_hand(repo)
     run_id = repo.foreign("with params", **tags)

@@ -65,6 +65,7 @@ class MlflowTracker:
         self.takes_runs = not is_file_store(uri)
         self._keys = Keys(flat=not self.takes_runs)
         self._experiment, self._root, self._lock = experiment, root, lock
+        self._names: dict[str, str] = {}  # of experiments, by id
 
     @cached_property
     def _client(self) -> Any:
@@ -107,20 +108,27 @@ class MlflowTracker:
             )
         return str(found.experiment_id)
 
+    def _experiment_name(self, experiment_id: str) -> str:
+        if experiment_id not in self._names:
+            self._names[experiment_id] = self._client.get_experiment(experiment_id).name
+        return self._names[experiment_id]
+
+    def _experiments(self, view: int) -> Iterator[Any]:
+        """All experiments, as far as the view of MLflow's includes the deleted ones."""
+        token: str | None = ""
+        while token is not None:
+            page = self._client.search_experiments(view, PAGE, page_token=token or None)
+            yield from page
+            token = page.token or None
+
     def _found_experiment(self) -> Any:
         if self.takes_runs:
             return self._client.get_experiment_by_name(self._experiment)
         # A file store puts the name into a filter without quoting it (seen with MLflow 3.17.2).
         from mlflow.entities import ViewType
 
-        token: str | None = ""
-        while token is not None:
-            page = self._client.search_experiments(ViewType.ALL, PAGE, page_token=token or None)
-            for experiment in page:
-                if experiment.name == self._experiment:
-                    return experiment
-            token = page.token or None
-        return None
+        named = (e for e in self._experiments(ViewType.ALL) if e.name == self._experiment)
+        return next(named, None)
 
     # --- one run --------------------------------------------------------------------------------
 
@@ -267,13 +275,14 @@ class MlflowTracker:
         """The experiment's runs that have a tag of this value."""
         return list(self._search(f"tags.`{self._keys.safe(tag)}` = {_quoted(value)}"))
 
-    def runs_named(self, name: str) -> list[TrackedRun]:
-        """The experiment's runs of this name, newest first."""
+    def runs_named(self, name: str, *, everywhere: bool = False) -> list[TrackedRun]:
+        """The experiment's runs of this name, or those of any experiment, newest first."""
         if "'" not in name or '"' not in name:
-            return list(self._search(f"attributes.run_name = {_quoted(name)}"))
+            query = f"attributes.run_name = {_quoted(name)}"
+            return list(self._search(query, everywhere=everywhere))
         # MLflow's filter grammar cannot quote a text that has both kinds of quotes.
         start = re.split(r"['\"%_]", name, maxsplit=1)[0]
-        found = self._search(f"attributes.run_name LIKE '{start}%'")
+        found = self._search(f"attributes.run_name LIKE '{start}%'", everywhere=everywhere)
         return [run for run in found if run.name == name]
 
     def runs_starting_with(self, prefix: str) -> list[TrackedRun]:
@@ -298,16 +307,19 @@ class MlflowTracker:
         """The experiment's runs, newest first."""
         return self._search("", limit)
 
-    def _search(self, query: str, limit: int | None = None) -> Iterator[TrackedRun]:
+    def _search(
+        self, query: str, limit: int | None = None, *, everywhere: bool = False
+    ) -> Iterator[TrackedRun]:
         token, left = None, limit
         with self._calling():
             # Asking makes no experiment: whoever only looks changes nothing.
-            if self._found_experiment() is None:
+            if self._found_experiment() is None and not everywhere:
                 return
+            where = self._everywhere() if everywhere else []
         while left is None or left > 0:
             with self._calling():
                 page = self._client.search_runs(
-                    [self._experiment_id],
+                    where or [self._experiment_id],
                     filter_string=query,
                     max_results=PAGE if left is None else min(PAGE, left),
                     order_by=["attributes.start_time DESC"],
@@ -319,6 +331,11 @@ class MlflowTracker:
             if not token:
                 return
 
+    def _everywhere(self) -> list[str]:
+        from mlflow.entities import ViewType
+
+        return [experiment.experiment_id for experiment in self._experiments(ViewType.ACTIVE_ONLY)]
+
     def _tracked(self, run: Any) -> TrackedRun:
         info, url = run.info, ""
         if self.uri.startswith("http"):
@@ -327,7 +344,7 @@ class MlflowTracker:
         return TrackedRun(
             run_id=info.run_id,
             name=info.run_name or "",
-            experiment=self._experiment,
+            experiment=self._experiment_name(info.experiment_id),
             tags={self._keys.original(key): value for key, value in run.data.tags.items()},
             params={self._keys.original(key): value for key, value in run.data.params.items()},
             metrics={

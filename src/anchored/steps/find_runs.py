@@ -57,6 +57,11 @@ def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
         return _newest(repo)
     if wanted.startswith("@"):
         return [repo.tracker.run(_aliased(repo, wanted[1:]))]
+    # A script may have logged to another experiment, and a name that is the only one is no guess.
+    return _by_id(repo, wanted) or repo.tracker.runs_named(wanted, everywhere=True)
+
+
+def _by_id(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
     if not re.fullmatch(r"[0-9a-z]{6,64}", wanted):
         return []
     try:
