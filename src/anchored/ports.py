@@ -140,7 +140,8 @@ class CodeRepo(Protocol):
         """Makes a commit be here, held by a ref, from the Git remote if need be.
 
         `ref` is the one that may hold it there. Moves no ref of the user's. Raises
-        `GitRemoteFailed` where the remote does not answer.
+        `GitRemoteFailed` where the remote does not answer, and `NotReady` where a shallow clone
+        does not let it be told.
         """
 
     def commit(

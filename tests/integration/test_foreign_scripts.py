@@ -93,6 +93,23 @@ def test_a_script_with_a_store_or_experiment_of_its_own_is_sealed(
     assert plain.reproduce(run.name).verdict == "identical"
 
 
+@pytest.mark.parametrize("store", ["sqlite:///own.db", "file:mlruns"])
+def test_of_a_store_of_its_own_the_outer_run_counts(plain: Repo, store: str) -> None:
+    plain.script(
+        f"""
+        import mlflow, os
+        os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+        mlflow.set_tracking_uri("{store}")
+        with mlflow.start_run():
+            mlflow.log_metric("score", 0.5)
+            with mlflow.start_run(nested=True):
+                mlflow.log_metric("of one fold", 0.25)
+        {MODEL.replace(chr(10), chr(10) + " " * 8)}
+        """
+    )
+    assert plain.run().metrics == {"score": 0.5}
+
+
 def test_a_script_may_be_left_to_itself(plain: Repo) -> None:
     plain.write(
         "anchored.toml", (plain.root / "anchored.toml").read_text() + "\n[tracker]\njoin = false\n"

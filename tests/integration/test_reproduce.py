@@ -296,6 +296,59 @@ def test_params_that_a_tracker_knows_as_texts_are_numbers_again(repo: Repo) -> N
     assert repo.reproduce("with params").verdict == "identical"
 
 
+@pytest.mark.parametrize(
+    ("configured", "logged", "given"),
+    [
+        ("true", "False", "false"), ("1", "0.5", "0.5"), ("3", "None", "None"),
+        ("0.1", "1e-05", "1e-05"), ("7", None, "7"),
+    ],
+)  # fmt: skip
+def test_a_command_gets_what_the_run_logged_and_the_defaults(
+    repo: Repo, configured: str, logged: str | None, given: str
+) -> None:
+    repo.configure("power = 1", f"power = 1\nflag = {configured}")
+    repo.configure("python train.py", "python train.py {flag}")
+    repo.script("import sys; print('flag:', *sys.argv[1:])\n" + SCRIPT)
+    run_id = repo.foreign("by hand", **by_hand(repo))
+    params = {"flag": logged} if logged else {"fit_intercept": "True"}
+    repo.open().tracker.log(run_id, params=params, metrics={})
+    found = repo.reproduce("by hand")
+    assert found.verdict == "identical", found
+    log = repo.artifact(found.reproduction, "anchored/train.log") or b""
+    assert f"flag: {given}\n" in log.decode()
+
+
+def test_tags_may_end_a_line(repo: Repo) -> None:
+    repo.foreign("by hand", **{tag: f"{value}\n" for tag, value in by_hand(repo).items()})
+    assert repo.reproduce("by hand").verdict == "identical"
+
+
+def test_what_mlflow_measured_of_the_machine_is_not_compared(repo: Repo) -> None:
+    run_id = repo.foreign("by hand", **by_hand(repo))
+    repo.open().tracker.log(run_id, params={}, metrics={"system/cpu_utilization_percentage": 3.5})
+    assert repo.reproduce("by hand").verdict == "identical"
+
+
+def test_a_run_within_a_run_is_not_the_latest(repo: Repo) -> None:
+    run_id = repo.foreign("by hand", **by_hand(repo))
+    repo.foreign("fold 1", **{"mlflow.parentRunId": run_id})
+    assert repo.reproduce("latest").run == run_id
+
+
+def test_a_shallow_clone_is_not_taken_for_a_lost_commit(repo: Repo, tmp_path: Path) -> None:
+    repo.foreign("by hand", **by_hand(repo))
+    clone = Repo(tmp_path / "shallow/work")
+    repo.git("clone", "--quiet", "--depth=1", repo.origin.as_uri(), str(clone.root))
+    shutil.copy(repo.root / "mlflow.db", clone.root)
+    shutil.copytree(repo.store, clone.store)
+    with pytest.raises(NotReady, match="shallow") as refused:
+        clone.reproduce("by hand")
+    assert len(clone.runs()) == 1, "no verdict, no run"
+    assert refused.value.hint == "run `git fetch --unshallow`"
+    clone.git("fetch", "--quiet", "--unshallow")
+    assert clone.reproduce("by hand").verdict == "identical"
+
+
 def test_data_that_the_commit_does_not_name_is_taken_from_the_tag(repo: Repo) -> None:
     old = by_hand(repo)
     repo.write("data/numbers.csv", "1\n")

@@ -60,6 +60,15 @@ def test_without_a_commit_the_configured_paths_are_taken() -> None:
     assert [p.path for p in (*bare.data, *bare.model)] == ["data", "model"]
 
 
+def test_a_commit_without_a_configuration_lets_todays_tell_which_input_is_meant() -> None:
+    at_commit = [MORE, MODEL, DATA]
+    found = lineage_of(run(nameless("d" * 32)), at_commit, likely=["gone.csv", DATA.path])
+    assert [p.path for p in found.data] == [DATA.path, MORE.path]
+    # What is the only data there is meant, whatever today's calls it.
+    found = lineage_of(run(nameless("d" * 32)), [DATA, MODEL], likely=["renamed.csv"])
+    assert [p.path for p in found.data] == [DATA.path]
+
+
 @pytest.mark.parametrize(
     "tagged",
     [

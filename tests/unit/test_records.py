@@ -36,6 +36,7 @@ pointers = st.builds(
     nfiles=st.integers(1, 10**7),
     hash_name=st.sampled_from(["md5", "md5-dos2unix"]),
 )
+commits = hexes | st.just("")
 several = st.lists(pointers, max_size=4, unique_by=lambda p: p.path).map(tuple)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 runs = st.builds(
@@ -44,7 +45,9 @@ runs = st.builds(
     name=text,
     experiment=text,
     state=st.sampled_from(State),
-    git=st.builds(GitFacts, commit=text, source_commit=text, branch=text, repo_url=text, ref=text),
+    git=st.builds(
+        GitFacts, commit=commits, source_commit=commits, branch=text, repo_url=text, ref=text
+    ),
     data=several,
     model=several,
     params=st.dictionaries(

@@ -117,6 +117,10 @@ def test_what_is_no_tolerance_is_refused(text: str) -> None:
         parse_tolerances([text])
 
 
+def test_a_tolerance_may_call_a_metric_by_its_very_name() -> None:
+    check_tolerances({"rmse[0]": Tolerance(1)}, ["rmse[0]"])
+
+
 def test_a_tolerance_of_no_metric_is_refused_with_those_there_are() -> None:
     check_tolerances({"r*": Tolerance(1)}, ["rmse", "bias"])
     with pytest.raises(BadParam, match="accuracy") as refused:

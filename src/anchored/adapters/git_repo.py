@@ -359,6 +359,11 @@ class GitRepo:
             self.forget(name)
         if self._is_reachable(commit):
             return CommitStanding.REACHABLE
+        if self._git("rev-parse", "--is-shallow-repository").strip() == "true":
+            raise NotReady(
+                f"this clone is shallow: it does not show whether {commit} is kept",
+                hint="run `git fetch --unshallow`",
+            )
         return CommitStanding.UNREACHABLE if self._has(commit) else CommitStanding.MISSING
 
     def _is_reachable(self, commit: str) -> bool:

@@ -1,8 +1,9 @@
 """Metrics that a script logged to an MLflow store of its own, in the tree where it ran.
 
 Read as plain files, without MLflow: the script's may be of another version than ours, and its
-database would be refused or migrated. Tables `runs` and `latest_metrics` and the layout of a file
-store (`mlruns/EXPERIMENT/RUN/metrics/NAME`, lines of time, value and step) are those of MLflow 1.
+database would be refused or migrated. Tables `runs`, `tags` and `latest_metrics` and the layout of
+a file store (`mlruns/EXPERIMENT/RUN/metrics/NAME`, lines of time, value and step) are those of
+MLflow 1.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 SQLITE = b"SQLite format 3\0"
+PARENT = "mlflow.parentRunId"  # the tag of a run inside another, as of one fold
 NEWEST = (
-    "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT 1"
+    "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND run_uuid NOT IN "
+    "(SELECT run_uuid FROM tags WHERE key = ?) ORDER BY start_time DESC LIMIT 1"
 )
 METRICS = "SELECT key, value FROM latest_metrics WHERE is_nan = 0 AND run_uuid = ?"
 
 
 def metrics_kept_in(tree: Path) -> dict[str, float]:
-    """Metrics, of finite numbers, of the newest run in a store in a folder; empty without one."""
+    """Metrics, of finite numbers, of the newest run in a store in a folder, not inside another."""
     for file in sorted(p for p in tree.iterdir() if p.is_file() and not p.is_symlink()):
         if found := _of_database(file):
             return found
@@ -32,14 +35,18 @@ def _of_database(file: Path) -> dict[str, float]:
     with file.open("rb") as stream:
         if stream.read(len(SQLITE)) != SQLITE:
             return {}
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
-        if (newest := db.execute(NEWEST).fetchone()) is not None:
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as db,
+    ):
+        if (newest := db.execute(NEWEST, [PARENT]).fetchone()) is not None:
             return {k: v for k, v in db.execute(METRICS, newest) if math.isfinite(v)}
     return {}
 
 
 def _of_file_store(store: Path) -> dict[str, float]:
-    runs = sorted(store.glob("*/*/metrics"), key=lambda p: p.parent.stat().st_mtime_ns)
+    found = (p for p in store.glob("*/*/metrics") if not (p.parent / "tags" / PARENT).exists())
+    runs = sorted(found, key=lambda p: p.parent.stat().st_mtime_ns)
     return dict(_logged_files(runs[-1])) if runs else {}
 
 

@@ -33,13 +33,19 @@ class Lineage:
 
 
 def lineage_of(
-    run: RunRecord, at_commit: Sequence[Pointer], *, inputs: Sequence[str] = (), model: str = ""
+    run: RunRecord,
+    at_commit: Sequence[Pointer],
+    *,
+    inputs: Sequence[str] = (),
+    model: str = "",
+    likely: Sequence[str] = (),
 ) -> Lineage:
     """The lineage of a run whose commit holds these pointers (none, where the commit is gone).
 
-    `inputs` and `model` are the paths that the configuration names, for hashes without a path. An
-    input that is not tagged is taken from the commit. Raises `BadInput` for a tag that names no
-    path inside the repo, or no hash.
+    `inputs` and `model` are the paths that the configuration names, for hashes without a path;
+    `likely` the inputs of a configuration that is not the commit's, where that has none. An input
+    that is not tagged is taken from the commit. Raises `BadInput` for a tag that names no path
+    inside the repo, or no hash.
     """
     at_commit = [pointer for pointer in at_commit if is_object(pointer.md5)]
     for pointer in (*run.data, *run.model):
@@ -48,7 +54,8 @@ def lineage_of(
     models = tuple(_placed(p, _model_path(p, at_commit, model), by_path) for p in run.model)
     model_paths = {p.path for p in models} | ({model} if model else set())
     others = [p for p in at_commit if p.path not in model_paths]
-    data = [_placed(p, _input_path(p, others, inputs), by_path) for p in run.data]
+    first = inputs[0] if inputs else _first_input(others, likely)
+    data = [_placed(p, _input_path(p, others, first), by_path) for p in run.data]
     known = {p.path for p in data}
     wanted = inputs or [p.path for p in others if not looks_like_model(p.path)]
     data += [by_path[path] for path in wanted if path in by_path and path not in known]
@@ -91,7 +98,14 @@ def _model_path(tagged: Pointer, at_commit: Sequence[Pointer], configured: str) 
     return tagged.path or next(same, "") or configured or next(likely, "model")
 
 
-def _input_path(tagged: Pointer, others: Sequence[Pointer], inputs: Sequence[str]) -> str:
+def _first_input(others: Sequence[Pointer], likely: Sequence[str]) -> str:
+    """The path of "the" data at a commit without a configuration."""
+    known = [p.path for p in others if not looks_like_model(p.path)]
+    named = [path for path in likely if path in known]
+    only = known if len(known) == 1 else []
+    return next(iter((*named, *only, *likely)), "data")
+
+
+def _input_path(tagged: Pointer, others: Sequence[Pointer], first: str) -> str:
     same = (p.path for p in others if p.md5 == tagged.md5)
-    only = others[0].path if len(others) == 1 else "data"
-    return tagged.path or next(same, "") or (inputs[0] if inputs else only)
+    return tagged.path or next(same, "") or first

@@ -27,6 +27,7 @@ from anchored.records import (
 COMMIT = "git_commit"
 SOURCE_COMMIT = "git_source_commit"
 MLFLOW_COMMIT = "mlflow.source.git.commit"
+PARENT = "mlflow.parentRunId"  # of a run inside another, as of one fold or trial
 BRANCH = "git_branch"
 REPO_URL = "git_repo_url"
 DATA = "dvc_data_md5"
@@ -88,8 +89,9 @@ def parse_tags(tags: Mapping[str, str]) -> TaggedFacts:
     state = tags.get(STATE, "")
     return TaggedFacts(
         git=GitFacts(
-            commit=tags.get(COMMIT, ""),
-            source_commit=tags.get(SOURCE_COMMIT, ""),
+            # Scripts take down what `git rev-parse` prints, often with its line end.
+            commit=tags.get(COMMIT, "").strip(),
+            source_commit=tags.get(SOURCE_COMMIT, "").strip(),
             branch=tags.get(BRANCH, ""),
             repo_url=tags.get(REPO_URL, ""),
         ),
@@ -191,8 +193,9 @@ def _hash_tags(tag: str, pointers: tuple[Pointer, ...]) -> dict[str, str]:
 def _parse_hashes(tag: str, tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Pairs of path and md5, "the" one (the tag without a path) first."""
     prefix = f"{tag}/"
-    pairs = [(key[len(prefix) :], md5) for key, md5 in tags.items() if key.startswith(prefix)]
-    first = tags.get(tag)
+    found = {key: md5.strip() for key, md5 in tags.items() if key.startswith(tag)}
+    pairs = [(key[len(prefix) :], md5) for key, md5 in found.items() if key.startswith(prefix)]
+    first = found.get(tag)
     if first is None:
         return tuple(pairs)
     pairs.sort(key=lambda pair: pair[1] != first)

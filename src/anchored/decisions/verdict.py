@@ -68,7 +68,8 @@ def check_tolerances(tolerances: Mapping[str, Tolerance], metrics: Iterable[str]
     """Raises `BadParam` for a tolerance of a metric that the run does not have."""
     known = sorted(metrics)
     for pattern in tolerances:
-        if not any(fnmatchcase(metric, pattern) for metric in known):
+        # By its very name too: `rmse[0]` is a glob that does not fit itself.
+        if not any(metric == pattern or fnmatchcase(metric, pattern) for metric in known):
             raise BadParam(
                 f"the run has no metric {pattern!r}", hint=f"it has {', '.join(known) or 'none'}"
             )

@@ -105,9 +105,9 @@ class Commits:
         config = self._config(run.git.commit) if known else None
         named = config or self._repo.config
         inputs = named.data.inputs if config or not known else ()
-        at_commit = self.pointers(run.git.commit)
+        at_commit, likely = self.pointers(run.git.commit), self._repo.config.data.inputs
         try:
-            return lineage_of(run, at_commit, inputs=inputs, model=named.train.model)
+            return lineage_of(run, at_commit, inputs=inputs, model=named.train.model, likely=likely)
         except BadInput as error:
             bare = run.with_(data=(), model=())
             lineage = lineage_of(bare, at_commit, inputs=inputs, model=named.train.model)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from anchored.decisions.tags import RECORD, REPRODUCES, record_of
+from anchored.decisions.tags import COMMIT, PARENT, RECORD, REPRODUCES, record_of
 from anchored.errors import AmbiguousRun, UnknownRun
 from anchored.records import Environment, RunRecord, TrackedRun
 from anchored.steps.training_repo import TrainingRepo
@@ -22,7 +22,8 @@ def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord
     """The one run that is meant by a name, an id, six or more of its first digits, `latest`, or
     `@alias` of the registered model.
 
-    `latest` is the newest run that is no reproduction of another.
+    `latest` is the newest run that is no reproduction of another, nor a part of one (a fold that a
+    script logged by itself).
 
     Raises `UnknownRun`, and `AmbiguousRun` with the candidates where several fit; with `latest`
     the newest of them is taken.
@@ -73,7 +74,8 @@ def _by_id(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
 def _newest(repo: TrainingRepo) -> list[TrackedRun]:
     for limit in (FEW, None):
         for run in repo.tracker.runs(limit):
-            if REPRODUCES not in run.tags:
+            is_part = PARENT in run.tags and COMMIT not in run.tags
+            if REPRODUCES not in run.tags and not is_part:
                 return [run]
     return []
 

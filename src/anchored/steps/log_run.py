@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +28,17 @@ def log_run(repo: TrainingRepo, key: str) -> Journal:
         repo.report.warn(f"the script logged other values for the parameters {names}; both stand")
     repo.tracker.log_files(run.run_id, logged_files(repo, journal))
     logged = repo.tracker.run(run.run_id).metrics
-    by_script = {k: v for k, v in logged.items() if not k.startswith(MACHINE_METRICS)}
+    by_script = of_training(logged)
     # Those of the metrics file come first: they are what the run was made for.
     metrics = dict(run.metrics) | {k: v for k, v in by_script.items() if k not in run.metrics}
     run = run.with_(state=State.TRAINED, metrics=metrics)
     repo.tracker.set_tags(run.run_id, tags.render_tags(run))
     return repo.journals.write(replace(journal, step=Step.LOGGED, run=run))
+
+
+def of_training(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that say something of the model."""
+    return {k: v for k, v in metrics.items() if not k.startswith(MACHINE_METRICS)}
 
 
 def logged_files(repo: TrainingRepo, journal: Journal) -> LoggedFiles:

@@ -19,7 +19,7 @@ from anchored.decisions.causes import (
     environment_checks,
     imported_packages,
 )
-from anchored.decisions.command import filled_command
+from anchored.decisions.command import checked_value, filled_command
 from anchored.decisions.naming import open_ref, reproduction_name
 from anchored.decisions.verdict import Result, Tolerance, agree, check_tolerances, judged
 from anchored.errors import BadParam, NotReady, ObjectLost, RunFailed
@@ -40,7 +40,7 @@ from anchored.records import (
     Verdict,
 )
 from anchored.steps.find_runs import found
-from anchored.steps.log_run import log_run, logged_files
+from anchored.steps.log_run import log_run, logged_files, of_training
 from anchored.steps.open_run import adopted, opened
 from anchored.steps.trace_run import Traced, traced
 from anchored.steps.train import Past, trained, with_outcome
@@ -105,7 +105,9 @@ def open_reproduction(repo: TrainingRepo, original: Traced, flow: FlowLink, *, k
 
 def _intended(repo: TrainingRepo, original: Traced, flow: FlowLink, key: str) -> Journal:
     past, config = original.run, original.config or repo.config
-    params = _typed(past.params, config) or dict(config.train.params)
+    # A run that recorded no command may have logged but some of the params that the command needs.
+    defaults = {} if past.command else dict(config.train.params)
+    params = defaults | _typed(past.params, config)
     run = RunRecord(
         run_id="",
         name=reproduction_name(past.name),
@@ -133,15 +135,30 @@ def _typed(params: Mapping[str, ParamValue], config: Config) -> dict[str, ParamV
     typed = dict(params)
     for name, value in params.items():
         if isinstance(value, str) and name in config.train.params:
-            with suppress(BadParam):
-                typed[name] = config.params_with({name: value})[name]
+            typed[name] = _of_text(name, value, config)
     return typed
 
 
+def _of_text(name: str, text: str, config: Config) -> ParamValue:
+    """A configured param's value; what is not of the configured type is a number or a text."""
+    for spelled in (text, text.lower()):  # Python's True is a truth value, as TOML's true
+        with suppress(BadParam):
+            return config.params_with({name: spelled})[name]
+    for kind in (int, float):
+        with suppress(ValueError):
+            return checked_value(kind(text))
+    return text
+
+
 def _command(config: Config, params: Mapping[str, ParamValue]) -> str:
-    """The command of a run that recorded none: the configured one, with the params it knows."""
-    known = {name: value for name, value in params.items() if name in config.train.params}
-    return filled_command(config.train.command, config.params_with(known))
+    """The command of a run that recorded none: the configured one, with the run's params.
+
+    Raises `BadParam` for one that does not fit its place in the command.
+    """
+    try:
+        return filled_command(config.train.command, params)
+    except ValueError as error:
+        raise BadParam(f"the run's params do not fit train.command: {error}") from error
 
 
 def fetch_lineage(repo: TrainingRepo, original: Traced) -> tuple[str, ...]:
@@ -216,7 +233,7 @@ def record_verdict(
     journal, past = repo.journal(key), original.run
     verdict, checks = Verdict.FAILED, tuple[Check, ...]()
     if again.results and not again.failure:
-        past_result = Result(original.lineage.model, past.metrics)
+        past_result = Result(original.lineage.model, of_training(past.metrics))
         verdict, checks = judged(past_result, again.results, request.tolerances)
     document = repo.tracker.artifact(past.run_id, ENVIRONMENT)
     recorded = Environment.parse(document) if document else None

@@ -48,6 +48,7 @@ def traced(repo: TrainingRepo, run: RunRecord) -> Traced:
         _pointers_at(repo, commit) if commit else (),
         inputs=(config or repo.config).data.inputs if config or not commit else (),
         model=(config or repo.config).train.model,
+        likely=repo.config.data.inputs,
     )
     pointers = repo.store.settled((*lineage.data, *lineage.model))
     count = len(lineage.data)
