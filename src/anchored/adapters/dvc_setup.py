@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ def _dvc(root: Path, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root,
+        # What is reported home of a command is for who has typed it to decide.
+        env={**os.environ, "DVC_NO_ANALYTICS": "1"},
         capture_output=True,
         text=True,
         check=False,
