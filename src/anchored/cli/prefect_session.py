@@ -26,6 +26,7 @@ def prefect_session() -> Iterator[None]:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    from prefect.logging.handlers import APILogHandler
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -48,6 +49,9 @@ def prefect_session() -> Iterator[None]:
                     hint="start it, or unset PREFECT_API_URL to run with a temporary one",
                 ) from error
             raise
+        finally:
+            # Before a temporary server ends: what was still to be logged could not reach it.
+            APILogHandler().flush()
 
 
 def _is_prefect_trouble(error: BaseException) -> bool:

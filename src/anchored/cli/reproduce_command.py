@@ -11,16 +11,19 @@ def run(arguments: Namespace) -> int:
     """Runs the `reproduce` flow; 0 where the result holds, 1 where it does not."""
     load_tracker_aside(getattr(arguments, "repo", None))
     repo = open_repo(getattr(arguments, "repo", None))
-    from anchored.decisions.verdict import parse_tolerances
+    from anchored.decisions.verdict import check_tolerances, parse_tolerances
 
-    parse_tolerances(arguments.tolerances)  # a wrong one is refused before anything is started
+    tolerances = parse_tolerances(arguments.tolerances)
     from anchored.cli import console, render
     from anchored.cli.prefect_session import prefect_session
     from anchored.records import Verdict
 
     with prefect_session():
+        from anchored.steps.find_runs import found
         from flows.reproduce import reproduce
 
+        # What is wrong is refused before a flow, and a server for it, is started.
+        check_tolerances(tolerances, found(repo, arguments.run, latest=arguments.latest).metrics)
         reproduction = reproduce(
             run_name=arguments.run,
             repo=str(repo.root),
