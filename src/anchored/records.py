@@ -13,6 +13,12 @@ from enum import StrEnum
 from typing import Any, Self
 
 ParamValue = str | int | float | bool
+RUN_DOCUMENT, ENVIRONMENT_DOCUMENT = "anchored/run.json", "anchored/environment.json"
+
+
+def rendered(value: Mapping[str, Any]) -> bytes:
+    """A document as a tracker's artifact holds it: JSON for people, with a line end."""
+    return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 class State(StrEnum):

@@ -5,24 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
-import pytest
-
 from tests.proof import assert_sealed
 from tests.repos import Repo, result_of
 from tests.services.prefect_server import PrefectServer
-
-
-@pytest.fixture
-def api(prefect_server: PrefectServer) -> Callable[..., Any]:
-    """`api(path, **filter)` posts to Prefect's own API and returns the answer."""
-
-    def post(path: str, **body: Any) -> Any:
-        answer = httpx.post(f"{prefect_server.api_url}/{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
-
-    return post
 
 
 def of_flow_run(flow_run_id: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.integration.test_reproduce import NOISY, forget_cache, object_of
@@ -13,18 +12,6 @@ from tests.repos import Repo, result_of
 from tests.services.prefect_server import PrefectServer
 
 KEYS = ["run", "name", "verdict", "reproduction", "checks", "causes", "seconds"]
-
-
-@pytest.fixture
-def api(prefect_server: PrefectServer) -> Callable[..., Any]:
-    """`api(path, **filter)` posts to Prefect's own API and returns the answer."""
-
-    def post(path: str, **body: Any) -> Any:
-        answer = httpx.post(f"{prefect_server.api_url}/{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
-
-    return post
 
 
 def test_an_identical_result_is_told_everywhere(

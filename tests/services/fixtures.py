@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.services import require
@@ -86,3 +88,15 @@ def proxy() -> Iterator[Callable[[int], Proxy]]:
     """`proxy(port)` makes a proxy in front of a loopback port; it ends with the test."""
     with ExitStack() as proxies:
         yield lambda port: proxies.enter_context(cutting_proxy(port))
+
+
+@pytest.fixture
+def api(prefect_server: PrefectServer) -> Callable[..., Any]:
+    """`api(path, **filter)` posts to Prefect's own API and returns the answer."""
+
+    def post(path: str, **body: Any) -> Any:
+        answer = httpx.post(f"{prefect_server.api_url}/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    return post

@@ -345,7 +345,7 @@ class DvcStore:
         stamps: dict[str, Stamp] = {}
         for pointer in pointers:
             target = into / pointer.path
-            files = wanted_files([(pointer, self._expected(pointer))])
+            files = wanted_files([(pointer, object_facts.cached_files_of(self, pointer))])
             with _local_trouble(pointer.path):
                 if not is_linked(self, files, target, into, report):
                     self._check_out(pointer, target, report)
@@ -386,7 +386,7 @@ class DvcStore:
         changed: list[str] = []
         for pointer in pointers:
             target = tree / pointer.path
-            expected = self._expected(pointer)
+            expected = object_facts.cached_files_of(self, pointer)
             present = {os.path.relpath(name, tree) for name in files_under(target)}
             changed += sorted(present ^ expected.keys())
             for path in sorted(present & expected.keys()):
@@ -396,12 +396,6 @@ class DvcStore:
                 if self.hashed(name, pointer.hash_name) != expected[path]:
                     changed.append(path)
         return tuple(changed)
-
-    def _expected(self, pointer: Pointer) -> dict[str, str]:
-        if not pointer.is_folder:
-            return {pointer.path: pointer.md5}
-        listing = self.listing(pointer.hash_name, pointer.md5) or {}
-        return {posixpath.join(pointer.path, path): oid for path, oid in listing.items()}
 
     def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again.

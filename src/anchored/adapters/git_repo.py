@@ -24,7 +24,7 @@ from anchored.adapters import git_changes
 from anchored.adapters.disk_room import disk_full, on_disk
 from anchored.adapters.git_objects import objects
 from anchored.adapters.git_patience import patience
-from anchored.adapters.git_standing import Standings, refs_in
+from anchored.adapters.git_standing import Standings, refs_in, refuse_shallow
 from anchored.adapters.git_trees import files_at
 from anchored.adapters.submodules import add_submodules
 from anchored.adapters.user_branch import UserBranch
@@ -359,11 +359,7 @@ class GitRepo:
             self.forget(name)
         if self._is_reachable(commit):
             return CommitStanding.REACHABLE
-        if self._git("rev-parse", "--is-shallow-repository").strip() == "true":
-            raise NotReady(
-                f"this clone is shallow: it does not show whether {commit} is kept",
-                hint="run `git fetch --unshallow`",
-            )
+        refuse_shallow(self._git)
         return CommitStanding.UNREACHABLE if self._has(commit) else CommitStanding.MISSING
 
     def _is_reachable(self, commit: str) -> bool:

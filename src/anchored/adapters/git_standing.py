@@ -48,11 +48,8 @@ class Standings:
             bring(reachable)
             reachable |= self._led_to(wanted - reachable, bring)
         here = self._here(wanted)
-        if wanted - reachable and self._is_shallow():
-            raise NotReady(
-                "this clone is shallow: it does not show which commits are kept",
-                hint="run `git fetch --unshallow`",
-            )
+        if wanted - reachable:
+            refuse_shallow(self._git)
         seen = dict.fromkeys(here, CommitStanding.UNREACHABLE)
         seen |= dict.fromkeys(reachable & here, CommitStanding.REACHABLE)
         return {c: seen.get(named.get(c, ""), CommitStanding.MISSING) for c in commits}
@@ -92,9 +89,6 @@ class Standings:
         answers = (line.split() for line in said.splitlines())
         return [a[0] if len(a) == 3 and a[2].isdigit() else "" for a in answers]
 
-    def _is_shallow(self) -> bool:
-        return self._git("rev-parse", "--is-shallow-repository").strip() == "true"
-
     @contextmanager
     def _private_refs(self) -> Iterator[Callable[[Collection[str]], None]]:
         """A function that fetches tips; the refs that hold them meanwhile go again."""
@@ -119,6 +113,15 @@ class Standings:
         if refs:
             with _lines(refs.splitlines()) as stream:
                 self._git("update-ref", "--stdin", istream=stream)
+
+
+def refuse_shallow(git: Git) -> None:
+    """Raises `NotReady` for a shallow clone: a commit that it does not show may be kept."""
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        raise NotReady(
+            "this clone is shallow: it does not show which commits are kept",
+            hint="run `git fetch --unshallow`",
+        )
 
 
 def refs_in(listing: str) -> list[tuple[str, str]]:

@@ -17,10 +17,16 @@ def files_of(databases: Databases, pointer: Pointer, report: Report) -> dict[str
 
     A listing that the cache lacks is fetched. Raises `RemoteFailed`.
     """
+    if pointer.is_folder:
+        # Hashed, too: what it lists is believed.
+        ObjectStore(databases).fetch_objects(pointer.hash_name, [pointer.md5], report)
+    return cached_files_of(databases, pointer)
+
+
+def cached_files_of(databases: Databases, pointer: Pointer) -> dict[str, str]:
+    """As `files_of`, by the cache alone: a folder that it does not list has none."""
     if not pointer.is_folder:
         return {pointer.path: pointer.md5}
-    # Hashed, too: what it lists is believed.
-    ObjectStore(databases).fetch_objects(pointer.hash_name, [pointer.md5], report)
     listing = databases.listing(pointer.hash_name, pointer.md5) or {}
     return {posixpath.join(pointer.path, path): oid for path, oid in listing.items()}
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+from anchored.decisions.tags import PARENT
+
 SQLITE = b"SQLite format 3\0"
-PARENT = "mlflow.parentRunId"  # the tag of a run inside another, as of one fold
 NEWEST = (
     "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND run_uuid NOT IN "
     "(SELECT run_uuid FROM tags WHERE key = ?) ORDER BY start_time DESC LIMIT 1"

@@ -13,9 +13,8 @@ from typing import Any
 
 from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
 from anchored.decisions.tags import ENVIRONMENT
-from anchored.records import CommitStanding, Pointer, RunRecord
+from anchored.records import ENVIRONMENT_DOCUMENT, CommitStanding, Pointer, RunRecord
 
-ENVIRONMENT_RECORD = "anchored/environment.json"
 CHILDREN_NAMED = 100  # of one folder and one run; how many more there are is said
 
 
@@ -186,7 +185,7 @@ def _of_environment(subject: Subject) -> Iterator[tuple[Problem, str]]:
         if subject.is_ours:
             yield Problem.ENVIRONMENT_MISSING, f"the run has no tag {ENVIRONMENT}"
     elif not subject.environment_md5:
-        yield Problem.ENVIRONMENT_MISSING, f"the run has no artifact {ENVIRONMENT_RECORD}"
+        yield Problem.ENVIRONMENT_MISSING, f"the run has no artifact {ENVIRONMENT_DOCUMENT}"
     elif subject.environment_md5 != recorded:
         said = f"hashes to {subject.environment_md5}, the run names {recorded}"
-        yield Problem.ENVIRONMENT_MISSING, f"{ENVIRONMENT_RECORD} {said}"
+        yield Problem.ENVIRONMENT_MISSING, f"{ENVIRONMENT_DOCUMENT} {said}"

@@ -38,6 +38,14 @@ def parse_pointer(text: bytes | str, file: str) -> tuple[Pointer, ...]:
     return tuple(_parse_output(out, folder, file) for out in outs)
 
 
+def readable_pointers(text: bytes | str, file: str) -> tuple[Pointer, ...]:
+    """The outputs with a hash that a file of history names; one that cannot be read names none."""
+    try:
+        return tuple(pointer for pointer in parse_pointer(text, file) if pointer.md5)
+    except NotReady:
+        return ()
+
+
 def _parse_output(out: Any, folder: str, file: str) -> Pointer:
     if not isinstance(out, dict) or not isinstance(out.get("path"), str):
         raise NotReady(f"{file} is not a valid .dvc file: an output has no path")

@@ -20,14 +20,21 @@ from anchored.decisions.audit_facts import (
     subject_of,
 )
 from anchored.decisions.lineage import Lineage, lineage_of
-from anchored.decisions.pointers import parse_pointer
+from anchored.decisions.pointers import readable_pointers
 from anchored.decisions.tags import RECORD, STATE
-from anchored.errors import AnchoredError, BadInput, ConfigError
-from anchored.records import CommitStanding, Pointer, RunRecord, State, TrackedRun
+from anchored.errors import BadInput
+from anchored.records import (
+    ENVIRONMENT_DOCUMENT,
+    RUN_DOCUMENT,
+    CommitStanding,
+    Pointer,
+    RunRecord,
+    State,
+    TrackedRun,
+)
 from anchored.steps.find_runs import with_details
-from anchored.steps.training_repo import TrainingRepo, config_from
+from anchored.steps.training_repo import TrainingRepo, readable_config
 
-RUN_RECORD, ENVIRONMENT_RECORD = "anchored/run.json", "anchored/environment.json"
 BATCH_OBJECTS, BATCH_BYTES = 20_000, 50 * 10**9  # what one try hashes, and a retry hashes again
 
 
@@ -36,7 +43,7 @@ def subjects(repo: TrainingRepo) -> tuple[Subject, ...]:
     tracker = repo.tracker
     runs = _detailed(repo, [run for run in tracker.runs() if is_subject(run)])
     claiming = [run for run in runs if claims_environment(run)]
-    records = tracker.artifacts(claiming, ENVIRONMENT_RECORD)
+    records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
     return tuple(
         subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri) for run in runs
     )
@@ -45,7 +52,7 @@ def subjects(repo: TrainingRepo) -> tuple[Subject, ...]:
 def _detailed(repo: TrainingRepo, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
     """The runs with their details, which stand in an artifact where they are too long for a tag."""
     bare = [r for r in runs if r.tags.get(STATE) == State.SEALED and not r.tags.get(RECORD)]
-    texts = repo.tracker.artifacts(bare, RUN_RECORD)
+    texts = repo.tracker.artifacts(bare, RUN_DOCUMENT)
     return [
         with_details(run, text) if (text := texts.get(run.run_id)) is not None else run
         for run in runs
@@ -92,11 +99,7 @@ class Commits:
 
     def _pointers_in(self, file: str, text: bytes) -> tuple[Pointer, ...]:
         if (file, text) not in self._parsed:
-            try:
-                found = parse_pointer(text, file)
-            except AnchoredError:
-                found = ()
-            self._parsed[file, text] = tuple(pointer for pointer in found if pointer.md5)
+            self._parsed[file, text] = readable_pointers(text, file)
         return self._parsed[file, text]
 
     def lineage(self, run: RunRecord) -> Lineage:
@@ -118,10 +121,7 @@ class Commits:
         texts = self._files[commit]
         key = (texts.get(FILE), texts.get(PYPROJECT))
         if key not in self._configs:
-            try:
-                self._configs[key] = config_from(texts.get, self._repo.root.name)
-            except ConfigError:
-                self._configs[key] = None
+            self._configs[key] = readable_config(texts.get, self._repo.root.name)
         return self._configs[key]
 
 

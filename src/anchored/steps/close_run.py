@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from anchored.errors import (
 )
 from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
-from anchored.records import Ended, RunRecord, State
+from anchored.records import RUN_DOCUMENT, Ended, RunRecord, State, rendered
 from anchored.steps.log_run import logged_files
 from anchored.steps.open_run import adopted
 from anchored.steps.train import end_orphans
@@ -53,10 +52,10 @@ def _tell(
 ) -> None:
     """Tells the tracker how the run failed."""
     reason = error.message if isinstance(error, AnchoredError) else redact(str(error))
-    document = json.dumps(run.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+    document = rendered(run.to_json())
     repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
     files = logged_files(repo, journal)
-    files = LoggedFiles(files.files, {**files.texts, "anchored/run.json": document})
+    files = LoggedFiles(files.files, {**files.texts, RUN_DOCUMENT: document})
     repo.tracker.log_files(run.run_id, files)
     repo.tracker.set_tags(run.run_id, tags.render_tags(run) | {tags.ERROR: reason[:LONGEST_REASON]})
     ending = Ended.KILLED if killed else Ended.FAILED

@@ -24,7 +24,8 @@ from anchored.decisions.differences import (
     same_but_for_outputs,
 )
 from anchored.errors import AnchoredError, NotReady, RemoteFailed
-from anchored.records import Environment, Pointer, RunRecord
+from anchored.records import Pointer, RunRecord
+from anchored.steps.find_runs import environment_of
 from anchored.steps.trace_run import Traced, traced
 from anchored.steps.training_repo import TrainingRepo
 
@@ -41,13 +42,10 @@ def diff_runs(
         code=_code(repo, before, after, patch=patch),
         params=differing(one.params, other.params),
         metrics=differing(one.metrics, other.metrics),
-        environment=differing_environment(_environment(repo, one), _environment(repo, other)),
+        environment=differing_environment(
+            environment_of(repo, one.run_id), environment_of(repo, other.run_id)
+        ),
     )
-
-
-def _environment(repo: TrainingRepo, run: RunRecord) -> Environment | None:
-    document = repo.tracker.artifact(run.run_id, "anchored/environment.json")
-    return None if document is None else Environment.parse(document)
 
 
 # --- code -------------------------------------------------------------------------------------

@@ -9,7 +9,13 @@ from dataclasses import replace
 
 from anchored.decisions.tags import COMMIT, PARENT, RECORD, REPRODUCES, record_of
 from anchored.errors import AmbiguousRun, UnknownRun
-from anchored.records import Environment, RunRecord, TrackedRun
+from anchored.records import (
+    ENVIRONMENT_DOCUMENT,
+    RUN_DOCUMENT,
+    Environment,
+    RunRecord,
+    TrackedRun,
+)
 from anchored.steps.training_repo import TrainingRepo
 
 LATEST = "latest"
@@ -93,14 +99,18 @@ def _aliased(repo: TrainingRepo, alias: str) -> str:
 def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
     """The run with all that its artifacts add to its tags."""
     if not tracked.tags.get(RECORD) and (
-        text := repo.tracker.artifact(tracked.run_id, "anchored/run.json")
+        text := repo.tracker.artifact(tracked.run_id, RUN_DOCUMENT)
     ):
         tracked = with_details(tracked, text)
     run = _record(repo, tracked)
-    document = repo.tracker.artifact(tracked.run_id, "anchored/environment.json")
-    if document is None:
-        return run
-    return run.with_(environment=Environment.parse(document).to_json())
+    environment = environment_of(repo, tracked.run_id)
+    return run if environment is None else run.with_(environment=environment.to_json())
+
+
+def environment_of(repo: TrainingRepo, run_id: str) -> Environment | None:
+    """What the run recorded of its training interpreter; None where it recorded nothing."""
+    document = repo.tracker.artifact(run_id, ENVIRONMENT_DOCUMENT)
+    return None if document is None else Environment.parse(document)
 
 
 def _record(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:

@@ -9,7 +9,7 @@ from pathlib import Path
 from anchored.decisions import tags
 from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
-from anchored.records import State
+from anchored.records import ENVIRONMENT_DOCUMENT, State
 from anchored.steps.training_repo import TrainingRepo
 
 # What a tracker measures of the machine by itself says nothing of the model.
@@ -49,5 +49,5 @@ def logged_files(repo: TrainingRepo, journal: Journal) -> LoggedFiles:
     if (log := repo.journals.log(journal.key)).exists():
         files["anchored/train.log"] = log
     if journal.environment.python:
-        texts["anchored/environment.json"] = journal.environment.render()
+        texts[ENVIRONMENT_DOCUMENT] = journal.environment.render()
     return LoggedFiles(files=files, texts=texts)

@@ -6,7 +6,6 @@ adds nothing that another run would need; cut off, it is closed as failed and ca
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from anchored.errors import BadParam, NotReady, ObjectLost, RunFailed
 from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
 from anchored.records import (
+    RUN_DOCUMENT,
     Check,
     Ended,
     Environment,
@@ -38,15 +38,14 @@ from anchored.records import (
     State,
     TrackerLink,
     Verdict,
+    rendered,
 )
-from anchored.steps.find_runs import found
+from anchored.steps.find_runs import environment_of, found
 from anchored.steps.log_run import log_run, logged_files, of_training
 from anchored.steps.open_run import adopted, opened
 from anchored.steps.trace_run import Traced, traced
 from anchored.steps.train import Past, trained, with_outcome
 from anchored.steps.training_repo import TrainingRepo, moment, now
-
-ENVIRONMENT = "anchored/environment.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +216,13 @@ def _model(repo: TrainingRepo, key: str, original: Traced) -> tuple[Pointer, ...
 
 
 def _recorded(repo: TrainingRepo, run: RunRecord) -> Environment:
-    document = repo.tracker.artifact(run.run_id, ENVIRONMENT)
-    if document is None:
+    recorded = environment_of(repo, run.run_id)
+    if recorded is None:
         raise NotReady(
             f"{run.name!r} recorded no environment to rebuild",
             hint="reproduce it in today's: --environment current",
         )
-    return Environment.parse(document)
+    return recorded
 
 
 def record_verdict(
@@ -235,8 +234,7 @@ def record_verdict(
     if again.results and not again.failure:
         past_result = Result(original.lineage.model, of_training(past.metrics))
         verdict, checks = judged(past_result, again.results, request.tolerances)
-    document = repo.tracker.artifact(past.run_id, ENVIRONMENT)
-    recorded = Environment.parse(document) if document else None
+    recorded = environment_of(repo, past.run_id)
     environment: tuple[Check, ...] = ()
     if again.environment is not None:
         lines = repo.code.matching_lines(original.source, IMPORTS, "*.py")
@@ -268,13 +266,9 @@ def record_verdict(
 
 
 def _tell(repo: TrainingRepo, journal: Journal, run: RunRecord, reproduction: Reproduction) -> None:
-    documents = {
-        "anchored/run.json": run.to_json(),
-        "anchored/verdict.json": reproduction.to_json(),
-    }
     texts = {
-        name: json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
-        for name, value in documents.items()
+        RUN_DOCUMENT: rendered(run.to_json()),
+        "anchored/verdict.json": rendered(reproduction.to_json()),
     }
     files = logged_files(repo, journal)
     repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from anchored.decisions.tags import render_tags
 from anchored.journal import Step
 from anchored.ports import Advance, BranchOutcome, LoggedFiles
-from anchored.records import Ended, RunRecord, State
+from anchored.records import RUN_DOCUMENT, Ended, RunRecord, State, rendered
 from anchored.steps.training_repo import TrainingRepo, moment, now
 
 
@@ -26,8 +25,8 @@ def seal(repo: TrainingRepo, key: str) -> Sealed:
     if journal.step < Step.SEALED:
         ended = journal.run.ended or now().isoformat(timespec="milliseconds")
         run = journal.run.with_(state=State.SEALED, ended=ended)
-        document = json.dumps(run.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
-        repo.tracker.log_files(run.run_id, LoggedFiles(texts={"anchored/run.json": document}))
+        document = {RUN_DOCUMENT: rendered(run.to_json())}
+        repo.tracker.log_files(run.run_id, LoggedFiles(texts=document))
         repo.tracker.set_tags(run.run_id, render_tags(run))
         repo.tracker.end_run(run.run_id, Ended.FINISHED, name=run.name, ended=moment(ended))
         journal = repo.journals.write(journal.at(Step.SEALED, state=run.state, ended=ended))

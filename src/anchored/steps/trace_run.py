@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 
 from anchored.config import FILE, PYPROJECT, Config
 from anchored.decisions.lineage import Lineage, lineage_of
 from anchored.decisions.naming import run_ref
-from anchored.decisions.pointers import parse_pointer
-from anchored.errors import AnchoredError, ConfigError
+from anchored.decisions.pointers import readable_pointers
 from anchored.records import CommitStanding, Pointer, RunRecord
-from anchored.steps.training_repo import TrainingRepo, config_from
+from anchored.steps.training_repo import TrainingRepo, readable_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +78,15 @@ def _trouble(repo: TrainingRepo, run: RunRecord, commit: str) -> str:
 
 
 def _config_at(repo: TrainingRepo, commit: str) -> Config | None:
-    """The configuration at a commit; None where it has none. A broken one counts for none."""
+    """The configuration at a commit; None where it has none that can be read."""
     texts = dict(zip((FILE, PYPROJECT), repo.code.read_many([(commit, FILE), (commit, PYPROJECT)]),
                      strict=True))  # fmt: skip
-    try:
-        return config_from(texts.get, repo.root.name)
-    except ConfigError:
-        return None
+    return readable_config(texts.get, repo.root.name)
 
 
 def _pointers_at(repo: TrainingRepo, commit: str) -> tuple[Pointer, ...]:
     """Every output that the commit's `.dvc` files name; one that cannot be read names none."""
     files = repo.code.pointer_files(commit)
-    pointers: list[Pointer] = []
-    for file, text in zip(files, repo.code.read_many([(commit, f) for f in files]), strict=True):
-        try:
-            pointers += parse_pointer(text or b"", file)
-        except AnchoredError:
-            continue
-    return tuple(pointer for pointer in pointers if pointer.md5)
+    texts = repo.code.read_many([(commit, file) for file in files])
+    named = (readable_pointers(t or b"", file) for file, t in zip(files, texts, strict=True))
+    return tuple(chain.from_iterable(named))

@@ -63,6 +63,14 @@ def config_from(read: ConfigReader, folder: str) -> Config:
     )
 
 
+def readable_config(read: ConfigReader, folder: str) -> Config | None:
+    """The configuration among the files of a commit of history; None for none, or a broken one."""
+    try:
+        return config_from(read, folder)
+    except ConfigError:
+        return None
+
+
 def now() -> datetime:
     """This moment, in UTC."""
     return datetime.now(UTC)
