@@ -5,11 +5,12 @@ Every error names the file, the key and, where the key stands in the text, the l
 
 from __future__ import annotations
 
+import math
 import re
 import string
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from anchored.decisions.command import checked_value, filled_command, names_in_quotes
+from anchored.decisions.margin import Margin, parse_margin
 from anchored.decisions.paths import normalized, overlapping
 from anchored.errors import BadParam, ConfigError
 from anchored.records import ParamValue
@@ -88,12 +90,29 @@ class Tracker(_Section):
     mode: Literal["online", "offline"] | None = None
 
 
-class Retrain(_Section):
-    """`[retrain]`: the gate that a retrained model passes, and where it is registered."""
+def _margin(value: Any) -> Margin:
+    plain = not isinstance(value, bool) and isinstance(value, int | float | str)
+    margin = parse_margin(str(value)) if plain else None
+    if margin is None or math.isinf(margin.amount):
+        raise ValueError('must be a number from 0 up, or a percentage such as "1%"')
+    return margin
 
-    metric: str
+
+class Retrain(_Section):
+    """`[retrain]`: the gate that a retrained model passes, and where it is registered.
+
+    A model passes if it is better than the champion by more than nothing, and by
+    `minimum_improvement` at least: in the metric's unit, or as `"1%"` of the champion's value. With
+    `evaluate`, a command that writes `train.metrics` of the model at `train.model`, both models are
+    evaluated on the new run's data; without it, each is taken by what its own run recorded.
+    """
+
+    metric: str = Field(min_length=1)
     goal: Literal["min", "max"] = "min"
-    registered_model: str | None = None
+    minimum_improvement: Annotated[Margin, PlainValidator(_margin)] = Margin(0.0)
+    evaluate: str | None = None
+    registered_model: str | None = Field(default=None, min_length=1)
+    alias: Literal["champion", "challenger"] = "champion"
 
 
 class Config(_Section):

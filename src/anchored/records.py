@@ -251,6 +251,20 @@ class Reproduction:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version in a registry of models, made of a run's model; `aliases` are those it bears."""
+
+    model: str
+    version: str
+    run_id: str
+    aliases: tuple[str, ...] = ()
+    url: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "aliases": list(self.aliases)}
+
+
 class Ended(StrEnum):
     """How a tracker run ended, in the trackers' common words."""
 

@@ -17,7 +17,7 @@ from anchored import __version__
 from anchored.errors import AnchoredError, BadParam, DiskFull, TrainingFailed
 
 INTERRUPTED = 130
-OPENING = {"run", "resume", "reproduce", "demo"}  # commands that open runs
+OPENING = {"run", "resume", "reproduce", "retrain", "demo"}  # commands that open runs
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +34,7 @@ def parser() -> _Parser:
     options = common.add_argument_group("everywhere")
     options.add_argument(
         "--repo",
-        metavar="PATH",
+        metavar="PATH_OR_URL",
         default=argparse.SUPPRESS,
         help="the training repo (default: the Git repository around here, or ANCHORED_REPO)",
     )
@@ -116,6 +116,16 @@ def parser() -> _Parser:
     )
     audit = command("audit", "Check that every run can still be reproduced.")
     audit.add_argument("--deep", action="store_true", help="hash every byte in the remote, too")
+    retrain = command("retrain", "Bring new data, train if anything changed, promote if better.")
+    retrain.add_argument("--name", dest="name", metavar="NAME", help="the run's name")
+    promote = command("promote", "Register a run's model under an alias.")
+    _name_run(promote)
+    promote.add_argument(
+        "--alias", default="champion", metavar="ALIAS", help="the alias (default: champion)"
+    )
+    command("up", "Start Prefect, the MLflow UI and the deployments in the background.")
+    command("down", "Stop what `up` started; all data stays.")
+    command("status", "Say what of the local stack runs, and where.")
     demo = command("demo", "The sample training repo on real data, and the whole story on it.")
     demo.add_argument("folder", nargs="?", metavar="DIR", help="where (default: anchored-demo)")
     return top

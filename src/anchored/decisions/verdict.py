@@ -12,20 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from anchored.decisions.margin import Margin, parse_margin
 from anchored.errors import BadParam
 from anchored.records import Check, Pointer, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How far a metric may be off: an amount, or with `relative` a share of what was recorded."""
+class Tolerance(Margin):
+    """How far a metric may be off from what was recorded."""
 
-    amount: float
-    relative: bool = False
+    __slots__ = ()
 
     def allows(self, recorded: float, reproduced: float) -> bool:
-        limit = abs(recorded) * self.amount if self.relative else self.amount
-        off = abs(recorded - reproduced)
+        limit, off = self.at(recorded), abs(recorded - reproduced)
         # 0.8 is off from 0.7 by 0.1, whatever binary fractions make of it.
         return off <= limit or math.isclose(off, limit, rel_tol=1e-9)
 
@@ -51,17 +49,16 @@ def parse_tolerances(texts: Iterable[str]) -> dict[str, Tolerance]:
 
 def _parsed_tolerance(text: str) -> tuple[str, Tolerance]:
     metric, equals, value = text.rpartition("=")
-    relative = value.endswith("%")
     try:
-        amount = float(value.removesuffix("%"))
+        margin = parse_margin(value)
     except ValueError:
-        amount = math.nan
-    if not equals or not metric or not amount >= 0:
+        margin = None
+    if margin is None or not equals or not metric:
         raise BadParam(
             f"tolerance {text!r} is not METRIC=NUMBER",
             hint="for example rmse=0.01, or rmse=1% of what was recorded",
         )
-    return metric, Tolerance(amount / 100 if relative else amount, relative=relative)
+    return metric, Tolerance(margin.amount, relative=margin.relative)
 
 
 def check_tolerances(tolerances: Mapping[str, Tolerance], metrics: Iterable[str]) -> None:
