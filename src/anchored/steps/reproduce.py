@@ -43,8 +43,9 @@ from anchored.records import (
 from anchored.steps.find_runs import environment_of, found
 from anchored.steps.log_run import log_run, logged_files, of_training
 from anchored.steps.open_run import adopted, opened
+from anchored.steps.private_tree import Past
 from anchored.steps.trace_run import Traced, traced
-from anchored.steps.train import Past, trained, with_outcome
+from anchored.steps.train import trained, with_outcome
 from anchored.steps.training_repo import TrainingRepo, moment, now
 
 

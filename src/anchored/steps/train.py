@@ -7,43 +7,19 @@ command. What it leaves is moved out of the worktree, which is then gone.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anchored.config import Config
-from anchored.decisions import redaction
-from anchored.decisions.variables import (
-    activated,
-    as_recorded,
-    moved_imports,
-    training_variables,
-    worth_recording,
-)
-from anchored.errors import BadInput, InputChanged, NotReady, TrainingFailed
+from anchored.errors import InputChanged, TrainingFailed
 from anchored.journal import Journal, Step
 from anchored.ports import Stamp
-from anchored.process import (
-    RUN_ID,
-    Ending,
-    end_training,
-    interpreter_of,
-    probed,
-    program_of,
-    run_command,
-)
-from anchored.records import Environment
+from anchored.process import RUN_ID, Ending, end_training, run_command
+from anchored.records import Environment, ParamValue
 from anchored.steps.outputs import Outputs
+from anchored.steps.private_tree import Past, PrivateTree
 from anchored.steps.training_repo import TrainingRepo
-
-# Settings that tools search for upwards from the script, beyond the private tree. Only kinds that
-# they take empty for nothing: of an empty JSON file dynaconf 3.3.5 makes an error.
-SOUGHT = (
-    *(".env", ".env.local", "settings.ini"),
-    *(f"settings{local}.{kind}" for local in ("", ".local") for kind in ("toml", "yaml", "yml")),
-    *(f".secrets{local}.{kind}" for local in ("", ".local") for kind in ("toml", "yaml", "yml")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +29,6 @@ class Outcome:
     metrics: Mapping[str, float]
     environment: Environment
     files: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """An environment as a run recorded it: the root of one that was built, and variables."""
-
-    home: Path
-    variables: Mapping[str, str]
 
 
 def fetch_inputs(repo: TrainingRepo, key: str) -> int:
@@ -118,7 +86,7 @@ class _Training:
         self.repo, self.journal, self.run = repo, journal, journal.run
         self.config, self.past = config, past
         self.home = repo.journals.home(journal.key)
-        self.tree = repo.journals.tree(journal.key)
+        self.tree = PrivateTree(repo, config, repo.journals.tree(journal.key))
         self.stamps: dict[str, Stamp] = {}
 
     def outcome(self) -> Outcome:
@@ -133,7 +101,7 @@ class _Training:
             )
             ending, environment = self._execute(self._own_variables(join=False))
         self._refuse_bad_ending(ending)
-        own_store = {} if joins else self.repo.tracker.metrics_kept_in(self.tree)
+        own_store = {} if joins else self.repo.tracker.metrics_kept_in(self.tree.path)
         metrics = self.outputs.metrics()
         metrics |= {name: v for name, v in own_store.items() if name not in metrics}
         files = self.outputs.set_aside(self.repo.journals.outputs(self.journal.key))
@@ -142,99 +110,42 @@ class _Training:
     # --- before and during ----------------------------------------------------------------------
 
     def _own_variables(self, *, join: bool) -> dict[str, str]:
-        params = self.home / "params.json"
-        params.write_text(json.dumps(dict(self.run.params), ensure_ascii=False), encoding="utf-8")
-        own = {
-            RUN_ID: self.run.run_id,
-            "ANCHORED_RUN_NAME": self.run.name,
-            "ANCHORED_PARAMS": str(params),
-            "PWD": str(self.tree),
-        }
+        own = own_variables(self.run.run_id, self.run.name, self.run.params, self.home)
         if join and self.config.tracker.join:
             own |= self.repo.tracker.training_variables(self.run.run_id)
         return own
 
     def _execute(self, own: dict[str, str]) -> tuple[Ending, Environment]:
         """The command in a fresh worktree, and what the interpreter is; inputs are compared."""
-        train, repo = self.config.train, self.repo
-        variables = training_variables(repo.variables, train.pass_env, own)
-        repo.code.add_worktree(self.tree, self.run.git.source_commit)
-        for name in SOUGHT:  # a search ends here, before it comes to the user's folder
-            (self.home / name).touch()
-        if self.past is not None:
-            variables = as_recorded(activated(variables, self.past.home), self.past.variables)
-        elif train.environment == "uv":
-            variables = activated(variables, repo.environments.built(self.tree, repo.report))
-        for pointer in self.run.data:
-            self._refuse_leaving_link(pointer.path)
-        self.stamps = repo.store.checkout(self.run.data, self.tree, repo.report)
-        self.outputs = Outputs(self.tree, self.config)
-        secrets = redaction.secret_values(repo.variables)
-        environment = self._environment(variables)
-
-        def on_line(line: str) -> str:
-            kept = redaction.redact(line, secrets)
-            repo.report.output(kept)
-            return kept
-
+        repo, tree = self.repo, self.tree
+        tree.check_out(self.run.git.source_commit)
+        variables = tree.variables(own, self.past)
+        self.stamps = tree.hand_in(self.run.data)
+        self.outputs = Outputs(tree.path, self.config)
+        environment = tree.environment(self.run.command, variables)
         try:
             # A disk that training filled can still take the word that it has ended.
             with repo.journals.room_kept(self.journal.key):
                 ending = run_command(
                     self.run.command,
-                    cwd=self.tree,
+                    cwd=tree.path,
                     variables=variables,
                     log=repo.journals.log(self.journal.key),
-                    timeout=train.timeout,
-                    on_line=on_line,
+                    timeout=self.config.train.timeout,
+                    on_line=tree.told,
                     on_start=self._started,
                 )
         finally:
             self._compare_inputs()
         return ending, environment
 
-    def _refuse_leaving_link(self, path: str) -> None:
-        """A link in the commit could lead what is checked out to anywhere on this machine."""
-        home, parent = os.path.realpath(self.tree), os.path.realpath((self.tree / path).parent)
-        if parent != home and not parent.startswith(home + os.sep):
-            raise BadInput(path, "lies behind a link of the commit that leaves the repository")
-
     def _started(self) -> None:
         self.repo.journals.write(self.journal.at(Step.TRAINING))
-
-    def _environment(self, variables: dict[str, str]) -> Environment:
-        """What the training interpreter is; also points its imports at the private tree."""
-        interpreter = interpreter_of(self.run.command, variables, self.tree)
-        if interpreter is None:
-            raise NotReady(
-                "no Python is on the PATH, so the environment cannot be recorded",
-                hint=self._absent_program(),
-            )
-        document = probed(interpreter, variables, self.tree)
-        if document is None:
-            raise NotReady(f"{interpreter} could not say what it is")
-        # By real paths: a link to the repo would lead imports past the private tree.
-        entries = variables.get("PYTHONPATH", "").split(os.pathsep)
-        found = json.loads(document)
-        imports = moved_imports(
-            os.pathsep.join(os.path.realpath(e) if os.path.isabs(e) else e for e in entries),
-            root=self.repo.root,
-            tree=self.tree,
-            editable=found["editable"],
-            added=found["added"],
-        )
-        if imports:
-            variables["PYTHONPATH"] = imports
-        facts = Environment.parse(document)
-        recorded = worth_recording(variables, self.config.train.pass_env)
-        return facts.with_(
-            variables=redaction.recorded_variables(recorded), kind=self.config.train.environment
-        )
 
     # --- after ----------------------------------------------------------------------------------
 
     def _compare_inputs(self) -> None:
-        changed = self.repo.store.changed(self.run.data, self.tree, self.stamps)
+        changed = self.repo.store.changed(self.run.data, self.tree.path, self.stamps)
         if changed:
             self.repo.store.mend(self.run.data, self.repo.report)
             raise InputChanged(changed)
@@ -249,23 +160,20 @@ class _Training:
             )
         if ending.status == 0:
             return
-        hint = self._absent_program() if ending.status in (126, 127) else None
+        absent = ending.status in (126, 127)
+        hint = self.tree.absent_program(self.run.command) if absent else None
         if hint is None and ending.status == 127:
             hint = f"the command is {self.run.command!r}"
         raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint)
 
-    def _absent_program(self) -> str | None:
-        """The way out, where the command's program is in the user's folder and in no commit."""
-        program = program_of(self.run.command)
-        if program is None or "/" not in program or Path(program).is_absolute():
-            return None
-        if (self.tree / program).exists() or not (self.repo.root / program).exists():
-            return None
-        plain = self.run.command.replace(program, Path(program).name, 1)
-        return (
-            f"{program} is not in the source commit, which is all that training sees: activate "
-            f"the environment and write `{plain}`, or give the program's absolute path"
-        )
+
+def own_variables(
+    run_id: str, name: str, params: Mapping[str, ParamValue], folder: Path
+) -> dict[str, str]:
+    """What Anchored tells a command of the run it is for; the params in a file of the folder."""
+    file = folder / "params.json"
+    file.write_text(json.dumps(dict(params), ensure_ascii=False), encoding="utf-8")
+    return {RUN_ID: run_id, "ANCHORED_RUN_NAME": name, "ANCHORED_PARAMS": str(file)}
 
 
 def end_orphans(journal: Journal) -> None:
