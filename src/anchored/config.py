@@ -24,6 +24,7 @@ from pydantic import (
 
 from anchored.decisions.command import checked_value, filled_command, names_in_quotes
 from anchored.decisions.margin import Margin, parse_margin
+from anchored.decisions.naming import checked_model_name
 from anchored.decisions.paths import normalized, overlapping
 from anchored.errors import BadParam, ConfigError
 from anchored.records import ParamValue
@@ -111,7 +112,7 @@ class Retrain(_Section):
     goal: Literal["min", "max"] = "min"
     minimum_improvement: Annotated[Margin, PlainValidator(_margin)] = Margin(0.0)
     evaluate: str | None = None
-    registered_model: str | None = Field(default=None, min_length=1)
+    registered_model: Annotated[str, AfterValidator(checked_model_name)] | None = None
     alias: Literal["champion", "challenger"] = "champion"
 
 

@@ -243,9 +243,9 @@ class Journals:
                     shutil.rmtree(home, ignore_errors=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps other processes of this repository waiting; not to be entered twice."""
+    def locked(self, what: str = "lock") -> Iterator[None]:
+        """Keeps others of this repository that want the same waiting; not to be entered twice."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as stream:
+        with (self.folder / what).open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Protocol
 
 from anchored.decisions.audit_facts import Holdings, ObjectName
-from anchored.records import CommitStanding, Ended, Environment, ParamValue, Pointer, TrackedRun
+from anchored.records import (
+    CommitStanding,
+    Ended,
+    Environment,
+    ModelVersion,
+    ParamValue,
+    Pointer,
+    TrackedRun,
+)
 
 
 class Report(Protocol):
@@ -319,6 +327,19 @@ class LoggedFiles:
     texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelContent:
+    """A run's model, every byte hashed: the file or folder at `place`, whose hash is `md5`.
+
+    It stands in a folder made for it alone, where more may be written. `environment` is the one it
+    was trained in; None where that was not recorded.
+    """
+
+    place: Path
+    md5: str
+    environment: Environment | None = None
+
+
 class Tracker(Protocol):
     """Where runs are recorded: MLflow, or W&B in its place. Every call may be repeated."""
 
@@ -343,6 +364,24 @@ class Tracker(Protocol):
 
     def run_of_alias(self, model: str, alias: str) -> str:
         """The id of the run whose model a registry's alias names. Raises `UnknownRun`."""
+
+    def registered(self, run_id: str, *, model: str, md5: str) -> ModelVersion | None:
+        """The version of a registered model that was made of a run's model with this hash."""
+
+    def register(
+        self, run_id: str, content: ModelContent, *, model: str, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """A version of a registered model, made of a run's model; the one there is, if any.
+
+        The registered model is made where there is none. The tags go to a new version, and so does
+        the model's hash. Nothing is unpickled.
+        """
+
+    def version_of_alias(self, model: str, alias: str) -> ModelVersion | None:
+        """The version of a registered model that bears an alias; None where none does."""
+
+    def set_alias(self, model: str, alias: str, version: str) -> ModelVersion:
+        """Lets a version bear an alias, which no other then does; returns it with its aliases."""
 
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""

@@ -253,13 +253,18 @@ class Reproduction:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A version in a registry of models, made of a run's model; `aliases` are those it bears."""
+    """A version in a registry of models, made of a run's model; `aliases` are those it bears.
+
+    `run_id` is empty where the registry names no run. `usage` is the Python that brings the model
+    back, empty where that is not known.
+    """
 
     model: str
     version: str
     run_id: str
     aliases: tuple[str, ...] = ()
     url: str = ""
+    usage: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "aliases": list(self.aliases)}

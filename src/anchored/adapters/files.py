@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -53,3 +54,11 @@ def link_over(source: str, name: str) -> None:
     drop(new)
     os.link(source, new)
     os.replace(new, name)
+
+
+def link_or_copy(file: Path, target: Path) -> None:
+    """Puts a file at a path where none is; as a hardlink where the file system allows it."""
+    with suppress(OSError):
+        os.link(file, target)
+        return
+    shutil.copyfile(file, target)

@@ -7,23 +7,24 @@ import logging
 import math
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from anchored.adapters.bulk_artifacts import artifacts_at
+from anchored.adapters.files import link_or_copy
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
 from anchored.adapters.mlflow_place import folder_of, is_file_store, resolved
+from anchored.adapters.mlflow_registry import UPLOADING, MlflowRegistry
 from anchored.adapters.script_store import metrics_kept_in
 from anchored.decisions.redaction import redact
 from anchored.errors import NotReady, TrackerFailed, UnknownRun, WrongUse
-from anchored.ports import LoggedFiles
-from anchored.records import Ended, ParamValue, TrackedRun
+from anchored.ports import LoggedFiles, ModelContent
+from anchored.records import Ended, ModelVersion, ParamValue, TrackedRun
 
 # MLflow's own waits (7 tries, 120 s each) would keep a run hanging for minutes: Prefect retries.
 PATIENCE = {
@@ -206,7 +207,7 @@ class MlflowTracker:
             for path, file in files.files.items():
                 target = Path(folder, path)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(file, target)
+                link_or_copy(file, target)
             for path, content in files.texts.items():
                 target = Path(folder, path)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -289,20 +290,6 @@ class MlflowTracker:
         """The experiment's runs whose id starts so, newest first."""
         return list(self._search(f"attributes.run_id LIKE '{prefix}%'"))
 
-    def run_of_alias(self, model: str, alias: str) -> str:
-        """The id of the run whose model a registry's alias names. Raises `UnknownRun`."""
-        from mlflow.exceptions import MlflowException
-
-        with self._calling():
-            try:
-                return str(self._client.get_model_version_by_alias(model, alias).run_id)
-            except MlflowException as error:
-                if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                    raise
-                raise UnknownRun(
-                    f"the registered model {model!r} has no alias {alias!r}"
-                ) from error
-
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""
         return self._search("", limit)
@@ -336,6 +323,48 @@ class MlflowTracker:
 
         return [experiment.experiment_id for experiment in self._experiments(ViewType.ACTIVE_ONLY)]
 
+    # --- registered models ----------------------------------------------------------------------
+
+    @cached_property
+    def _registry(self) -> MlflowRegistry:
+        return MlflowRegistry(self._client, self.uri, self._keys)
+
+    def run_of_alias(self, model: str, alias: str) -> str:
+        """The id of the run whose model a registry's alias names. Raises `UnknownRun`."""
+        version = self.version_of_alias(model, alias)
+        if version is None:
+            raise UnknownRun(f"the registered model {model!r} has no alias {alias!r}")
+        if not version.run_id:
+            raise UnknownRun(
+                f"@{alias} is version {version.version} of the registered model {model!r}, "
+                "which names no run"
+            )
+        return version.run_id
+
+    def version_of_alias(self, model: str, alias: str) -> ModelVersion | None:
+        """The version of a registered model that bears an alias; None where none does."""
+        with self._calling():
+            return self._registry.version_of_alias(model, alias)
+
+    def registered(self, run_id: str, *, model: str, md5: str) -> ModelVersion | None:
+        """The version of a registered model that was made of a run's model with this hash."""
+        with self._calling(run_id):
+            return self._registry.version_of(run_id, model=model, md5=md5)
+
+    def register(
+        self, run_id: str, content: ModelContent, *, model: str, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """A version of a registered model, made of a run's model; the one there is, if any."""
+        with self._calling(run_id, **UPLOADING):
+            return self._registry.register(run_id, content, model=model, tags=tags)
+
+    def set_alias(self, model: str, alias: str, version: str) -> ModelVersion:
+        """Lets a version bear an alias, which no other then does; returns it with its aliases."""
+        with self._calling():
+            return self._registry.set_alias(model, alias, version)
+
+    # --- what comes out -------------------------------------------------------------------------
+
     def _tracked(self, run: Any) -> TrackedRun:
         info, url = run.info, ""
         if self.uri.startswith("http"):
@@ -360,9 +389,9 @@ class MlflowTracker:
         )
 
     @contextmanager
-    def _calling(self, run_id: str = "") -> Iterator[None]:
+    def _calling(self, run_id: str = "", **patience: str) -> Iterator[None]:
         """MLflow's errors become ours; its patience is ours while it is being called."""
-        wanted = PATIENCE if self.takes_runs else PATIENCE | FILE_STORE
+        wanted = PATIENCE | ({} if self.takes_runs else FILE_STORE) | patience
         absent = {key: value for key, value in wanted.items() if key not in os.environ}
         os.environ.update(absent)
         try:
@@ -400,10 +429,3 @@ def _is_absent(error: Exception) -> bool:
 
 def _quoted(text: str) -> str:
     return f'"{text}"' if "'" in text else f"'{text}'"
-
-
-def _link_or_copy(file: Path, target: Path) -> None:
-    with suppress(OSError):
-        os.link(file, target)
-        return
-    shutil.copyfile(file, target)

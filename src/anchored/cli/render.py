@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from anchored.ports import Advance, BranchOutcome
-from anchored.records import Reproduction, RunRecord
+from anchored.records import ModelVersion, Reproduction, RunRecord
 
 SHOWN = 12  # packages that differ
 COLOURS = {
@@ -79,6 +79,26 @@ def lineage(run: RunRecord, *, whole: bool, branch: BranchOutcome | None = None)
     row("verdict", run.verdict)
     row("tracker", run.tracker.url or run.tracker.uri)
     row("flow run", run.prefect.url)
+    return table
+
+
+def promotion(run: RunRecord, version: ModelVersion) -> Table:
+    """A run's model in the registry: version, aliases, what it was made of, how it is loaded."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    aliases = "".join(f"  @{alias}" for alias in version.aliases)
+    facts = {
+        "registered": f"{version.model} version {version.version}{aliases}",
+        "run": f"{run.name}  {run.run_id}",
+        "commit": run.git.commit,
+        "model": f"{run.model[0].md5}  {run.model[0].path}",
+        "page": version.url,
+        "load": version.usage,
+    }
+    for what, value in facts.items():
+        if value:
+            table.add_row(what, escape(value))
     return table
 
 

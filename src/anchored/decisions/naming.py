@@ -1,13 +1,14 @@
-"""Run names: what may be one, and what is made of them elsewhere."""
+"""Names of runs, models and aliases: what may be one, and what is made of them elsewhere."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
 
 from anchored.errors import BadName
 
-LONGEST = 200
+LONGEST, LONGEST_ALIAS = 200, 255
 
 
 def checked_name(name: str) -> str:
@@ -23,6 +24,31 @@ def checked_name(name: str) -> str:
     for character in name:
         if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             raise BadName(f"a run name must not contain {character!r}, a control character")
+    return name
+
+
+def checked_alias(alias: str) -> str:
+    """The alias, if every registry can carry it. Raises `BadName`.
+
+    `latest` and `v1`, `v2`, … are names that registries give to versions by themselves.
+    """
+    if not re.fullmatch(r"[\w-]+", alias) or len(alias) > LONGEST_ALIAS:
+        raise BadName(
+            f"{alias!r} cannot be an alias",
+            hint=f"letters, digits, _ and - can, up to {LONGEST_ALIAS} of them",
+        )
+    if alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", alias):
+        raise BadName(
+            f"{alias!r} is an alias that registries keep for themselves",
+            hint='name one such as "champion" or "challenger"',
+        )
+    return alias
+
+
+def checked_model_name(name: str) -> str:
+    """The name of a registered model, if every registry can carry it. Raises `ValueError`."""
+    if not name.strip() or name == "." or name.startswith("..") or re.search(r"[/:]", name):
+        raise ValueError("must be a plain name, without / and :")
     return name
 
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import random
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from anchored.decisions.restoring import FOLDER, folder_name
-from anchored.errors import ServiceFailed, WrongUse
+from anchored.errors import WrongUse
 from anchored.ports import HandedFile
 from anchored.records import Pointer, RunRecord
 from anchored.steps.find_runs import found
+from anchored.steps.patience import patiently
 from anchored.steps.trace_run import traced
 from anchored.steps.training_repo import TrainingRepo
-
-DELAYS = (1.6, 3.2, 6.4)  # seconds before another try at a remote that failed for the moment
-JITTER = 0.3
-AGAIN = "the same command again goes on where this one ended"
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,7 @@ def restored(
     Raises `WrongUse` where something else is in the way, and `RemoteFailed`.
     """
     run = found(repo, wanted, latest=latest)
-    past = _patiently(lambda: traced(repo, run))
+    past = patiently(lambda: traced(repo, run))
     pointers = (*past.lineage.data, *past.lineage.model)
     if not pointers:
         raise WrongUse(
@@ -63,7 +55,7 @@ def restored(
     for line in (*past.trouble, *past.lineage.differences):
         repo.report.warn(line)
     folder = _checked(repo, Path(to).expanduser()) if to else _own_folder(repo, run)
-    files = _patiently(lambda: repo.store.hand_out(pointers, folder, repo.report))
+    files = patiently(lambda: repo.store.hand_out(pointers, folder, repo.report))
     return Restored(run, folder, tuple(_sized(p, files) for p in dict.fromkeys(pointers)), files)
 
 
@@ -98,17 +90,3 @@ def _sized(pointer: Pointer, files: tuple[HandedFile, ...]) -> Pointer:
     below = f"{pointer.path}/"
     own = [f for f in files if f.path == pointer.path or f.path.startswith(below)]
     return replace(pointer, size=sum(file.size for file in own), nfiles=len(own))
-
-
-def _patiently(work: Callable[[], Result]) -> Result:
-    """Does work that may be repeated, again where a service failed only for the moment."""
-    for delay in (*DELAYS, None):
-        try:
-            return work()
-        except ServiceFailed as error:
-            # One that is silent has been waited for long enough.
-            if not error.transient or error.silent or delay is None:
-                error.hint = AGAIN if error.transient or not error.hint else error.hint
-                raise
-        time.sleep(delay * random.uniform(1, 1 + JITTER))  # noqa: S311 - no secret
-    raise AssertionError("unreachable")

@@ -1,0 +1,29 @@
+"""`anchored promote RUN [--alias ALIAS]`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from anchored.workspace import load_tracker_aside, open_repo
+
+
+def run(arguments: Namespace) -> int:
+    """Registers a run's model under an alias; says what was registered and how it is loaded."""
+    load_tracker_aside(getattr(arguments, "repo", None))
+    from anchored.cli import console, render
+    from anchored.cli.terminal_report import TerminalReport
+
+    with TerminalReport("finding the run") as report:
+        repo = open_repo(getattr(arguments, "repo", None), report)
+        from anchored.steps.find_runs import found
+        from anchored.steps.patience import patiently
+        from anchored.steps.promote import promote
+
+        record = found(repo, arguments.run, latest=arguments.latest)
+        version = patiently(lambda: promote(repo, record, alias=arguments.alias))
+    if getattr(arguments, "json", False):
+        named = {"git_commit": record.git.commit, "dvc_model_md5": record.model[0].md5}
+        render.print_json({**version.to_json(), **named})
+    else:
+        render.show(console.out(), render.promotion(record, version))
+    return 0

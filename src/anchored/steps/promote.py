@@ -1,0 +1,126 @@
+"""Promote: a run's model becomes a version of the registered model, and bears an alias."""
+
+from __future__ import annotations
+
+from anchored.config import FILE
+from anchored.decisions.naming import checked_alias
+from anchored.decisions.tags import COMMIT, DATA, REPO_URL, STATE
+from anchored.errors import ConfigError, UnknownRun, WrongUse
+from anchored.ports import ModelContent
+from anchored.records import ModelVersion, Pointer, RunRecord, State
+from anchored.steps.find_runs import environment_of
+from anchored.steps.trace_run import traced
+from anchored.steps.training_repo import TrainingRepo
+
+RUN_NAME, MODEL_PATH = "anchored.run_name", "anchored.model_path"  # tags of a version
+LOCK = "promote.lock"
+
+
+def promote(repo: TrainingRepo, run: RunRecord, *, alias: str) -> ModelVersion:
+    """Registers a run's model, every byte hashed before, and lets the version bear an alias.
+
+    The alias is moved last: it always names a version that is whole. A second call, as after one
+    that was cut off, makes no second version. A run made by hand will do, if it names its commit
+    and its model.
+
+    Raises `ConfigError` where no registered model is configured, `BadName` for the alias,
+    `WrongUse` for a run that cannot be promoted, `ServiceFailed`.
+    """
+    model = registered_model(repo)
+    checked_alias(alias)
+    _refuse_unfit(repo, run)
+    with repo.journals.locked(LOCK):
+        before = repo.tracker.version_of_alias(model, alias)
+        version = _registered(repo, run, model)
+        if before is not None and before.version == version.version:
+            repo.report.say(f"@{alias} names this run's version {version.version} already")
+            return before
+        promoted = repo.tracker.set_alias(model, alias, version.version)
+    if before is not None:
+        repo.report.say(
+            f"@{alias} named version {before.version} before, {_origin_of(repo, before)}"
+        )
+    return promoted
+
+
+def registered_model(repo: TrainingRepo) -> str:
+    """The name of the registered model that the configuration gives. Raises `ConfigError`."""
+    retrain = repo.config.retrain
+    if retrain is None or retrain.registered_model is None:
+        raise ConfigError(
+            "required, but missing: the model's name in the registry",
+            file=FILE,
+            key="retrain.registered_model",
+            hint=f'add registered_model = "NAME" to [retrain] in {FILE}',
+        )
+    return retrain.registered_model
+
+
+def _refuse_unfit(repo: TrainingRepo, run: RunRecord) -> None:
+    """Raises `WrongUse` for a run whose model nobody may rely on."""
+    if run.reproduces:
+        raise WrongUse(
+            f"the run {run.name!r} is a reproduction: what it trained was not kept",
+            hint=f"`anchored promote {run.reproduces}` promotes the run that it reproduced",
+        )
+    is_ours = bool(repo.tracker.run(run.run_id).tags.get(STATE))
+    if run.state != State.SEALED and (is_ours or run.state != State.TRAINED):
+        ways = {State.FAILED: f"`anchored show {run.run_id}` shows what is known of it"}
+        raise WrongUse(
+            f"the run {run.name!r} is {run.state}: only a sealed one can be promoted",
+            hint=ways.get(run.state, "`anchored resume` finishes runs that were cut off"),
+        )
+    if not run.git.commit or not run.model:
+        lacking = "commit" if not run.git.commit else "model"
+        raise WrongUse(
+            f"the run {run.name!r} names no {lacking}",
+            hint="a run made by hand needs the tags git_commit and dvc_model_md5",
+        )
+
+
+def _registered(repo: TrainingRepo, run: RunRecord, model: str) -> ModelVersion:
+    """The version of the run's model; made if there is none."""
+    md5 = run.model[0].md5
+    if known := repo.tracker.registered(run.run_id, model=model, md5=md5):
+        return known
+    pointer = _pointer(repo, run)
+    tags = {
+        COMMIT: run.git.commit,
+        REPO_URL: run.git.repo_url,
+        DATA: run.data[0].md5 if run.data else "",
+        RUN_NAME: run.name,
+        MODEL_PATH: pointer.path,
+    }
+    with repo.journals.scratch() as folder:
+        repo.store.hand_out([pointer], folder, repo.report)
+        return repo.tracker.register(
+            run.run_id,
+            ModelContent(folder / pointer.path, md5, environment_of(repo, run.run_id)),
+            model=model,
+            tags={key: value for key, value in tags.items() if value},
+        )
+
+
+def _pointer(repo: TrainingRepo, run: RunRecord) -> Pointer:
+    """The run's model, by its tags and its commit, which of a sealed run have to agree.
+
+    A script's own run often names a commit that it took down before the model was versioned.
+    """
+    past = traced(repo, run)
+    (pointer, *_) = past.lineage.model
+    differing = [d for d in past.lineage.differences if d.startswith(f"{pointer.path}: ")]
+    if differing and run.state == State.SEALED:
+        raise WrongUse(
+            differing[0], hint="somebody changed the run's tags: see what `anchored audit` says"
+        )
+    for line in (*past.trouble, *differing):
+        repo.report.warn(line)
+    return pointer
+
+
+def _origin_of(repo: TrainingRepo, version: ModelVersion) -> str:
+    try:
+        run = repo.tracker.run(version.run_id) if version.run_id else None
+    except UnknownRun:
+        return f"of the run {version.run_id}, which is gone"
+    return f"of the run {run.name!r}, {run.run_id}" if run is not None else "which names no run"
