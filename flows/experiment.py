@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow, runtime
 
-from anchored.journal import new_key
+from anchored.journal import Journal, new_key
 from anchored.steps.close_run import may_be_resumed
 from anchored.steps.seal import Sealed
 from anchored.workspace import open_repo, root_of
@@ -45,6 +45,11 @@ def experiment(
         run = open_repo(root).journal(resume)
     else:
         run = open_run(root, run_name, params or {}, snapshot=snapshot, key=new_key())
+    return sealed_run(root, run)
+
+
+def sealed_run(root: str, run: Journal) -> Sealed:
+    """Takes a run that is open from where it stands to its seal, or to its end as failed."""
     try:
         # Each step hands the run on to the next one: Prefect draws its graph by that.
         run = version_data(root, run)

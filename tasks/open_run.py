@@ -8,7 +8,7 @@ from prefect import task
 
 from anchored.journal import Journal
 from anchored.records import ParamValue
-from anchored.steps.open_run import RunRequest
+from anchored.steps.open_run import Fresh, RunRequest
 from anchored.steps.open_run import open_run as open_tracker_run
 from tasks.presenting import current_flow, present_name
 from tasks.reporting import opened
@@ -17,11 +17,17 @@ from tasks.retrying import RETRIED
 
 @task(name="open_run", task_run_name="open run", **RETRIED)
 def open_run(
-    repo: str, run_name: str | None, params: Mapping[str, ParamValue], *, snapshot: bool, key: str
+    repo: str,
+    run_name: str | None,
+    params: Mapping[str, ParamValue],
+    *,
+    key: str,
+    snapshot: bool = False,
+    fresh: Fresh | None = None,
 ) -> Journal:
     """Opens the run, the same one at every try with this key."""
     workspace = opened(repo)
-    request = RunRequest(name=run_name, params=params, snapshot=snapshot)
+    request = RunRequest(name=run_name, params=params, snapshot=snapshot, fresh=fresh)
     journal = open_tracker_run(workspace, request, current_flow(), key=key)
     workspace.report.say(f"run {journal.run.name!r} is open, id {journal.run.run_id}")
     present_name(journal.run)

@@ -36,7 +36,7 @@ def present_lineage(run: RunRecord) -> None:
     create_table_artifact(
         key=artifact_key("lineage", run.experiment),
         table=lineage_table(run),
-        description=f"Lineage of run **{_as_markdown(run.name)}**",
+        description=f"Lineage of run **{as_markdown(run.name)}**",
     )
     if run.tracker.url:
         create_link_artifact(
@@ -50,11 +50,11 @@ def present_lineage(run: RunRecord) -> None:
 def present_reproduction(original: RunRecord, reproduction: Reproduction) -> None:
     """Shows the lineage of a run and the verdict on it, with its table and causes."""
     present_lineage(original)
-    causes = "".join(f"\n- {_as_markdown(cause)}" for cause in reproduction.causes)
+    causes = "".join(f"\n- {as_markdown(cause)}" for cause in reproduction.causes)
     create_table_artifact(
         key=artifact_key("verdict", original.experiment),
         table=verdict_table(reproduction),
-        description=f"**{_as_markdown(original.name)}** is **{reproduction.verdict}**{causes}",
+        description=f"**{as_markdown(original.name)}** is **{reproduction.verdict}**{causes}",
     )
 
 
@@ -119,5 +119,6 @@ def _update(run: RunRecord, tags: list[str]) -> None:
         client.update_flow_run_labels(flow_run_id, {k: v for k, v in labels.items() if v})
 
 
-def _as_markdown(text: str) -> str:
+def as_markdown(text: str) -> str:
+    """A text as it is, with nothing in it that Markdown would take for a sign."""
     return re.sub(r"([\\`*_{}\[\]()#+.!|<>-])", r"\\\1", text)

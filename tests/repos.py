@@ -13,11 +13,25 @@ from typing import Any
 
 import yaml
 
+from anchored.decisions.gate import Outcome, Retrained
 from anchored.journal import new_key
 from anchored.ports import Silent
-from anchored.records import FlowLink, Reproduction, RunRecord
-from anchored.steps import log_run, open_run, reproduce, seal, train, version_data, version_model
+from anchored.records import FlowLink, ModelVersion, Reproduction, RunRecord
+from anchored.steps import (
+    gate,
+    log_run,
+    open_run,
+    reproduce,
+    seal,
+    train,
+    version_data,
+    version_model,
+)
 from anchored.steps.close_run import fail_run, may_be_resumed
+from anchored.steps.equal_run import equal_run
+from anchored.steps.find_runs import found
+from anchored.steps.promote import promote
+from anchored.steps.refresh import refreshed
 from anchored.workspace import open_repo
 from tests.services.environment import clean_env
 
@@ -119,12 +133,35 @@ class Repo:
         """All steps of the flow in its order, in this process and without Prefect."""
         return self.sealed(name, report, **request).run
 
-    def sealed(self, name: str = "one", report: Any = None, **request: Any) -> seal.Sealed:
+    def sealed(self, name: str | None = "one", report: Any = None, **request: Any) -> seal.Sealed:
         """As `run`, with what became of the branch."""
         workspace = self.open(report)
         asked = open_run.RunRequest(name=name, **request)
         key = open_run.open_run(workspace, asked, FlowLink()).key
         return self.finish(key, report)
+
+    def retrain(self, name: str | None = None, report: Any = None, **params: Any) -> Retrained:
+        """The steps of flows/retrain.py in their order, in this process and without Prefect."""
+        workspace = self.open(report)
+        fresh = refreshed(workspace)
+        run = equal_run(workspace, fresh, params)
+        if run is not None and not gate.is_pending(workspace, run):
+            return Retrained(Outcome.SKIPPED, run)
+        if run is None:
+            run = self.sealed(name, report, params=params, fresh=fresh).run
+        decision = gate.judged(workspace, run)
+        if decision is None:
+            return Retrained(Outcome.SEALED, run)
+        outcome = Outcome.PROMOTED if decision.passed else Outcome.REFUSED
+        version = None
+        if decision.passed:
+            version = promote(workspace, run, alias=gate.alias_of(workspace, run))
+        gate.record_decision(workspace, decision, outcome)
+        return Retrained(outcome, run, decision, version)
+
+    def promote(self, name: str, alias: str = "champion") -> ModelVersion:
+        workspace = self.open()
+        return promote(workspace, found(workspace, name), alias=alias)
 
     def finish(self, key: str, report: Any = None) -> seal.Sealed:
         """The steps after the opening, as flows/experiment.py orders them."""

@@ -40,6 +40,28 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+def _check_command(key: str, command: str, params: Mapping[str, ParamValue]) -> None:
+    """Raises `ValueError`, naming the key, for a command that cannot be filled in safely."""
+    try:
+        _check_template(command, params)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+
+
+def _check_template(command: str, params: Mapping[str, ParamValue]) -> None:
+    if not command.strip():
+        raise ValueError("must not be empty")
+    for name in placeholders(command):
+        if name not in params:
+            raise ValueError(f"{{{name}}} is not among [train.params]")
+    for name in names_in_quotes(command):
+        raise ValueError(
+            f"{{{name}}} stands inside quotes; leave them out, "
+            "values are quoted when they are filled in"
+        )
+    filled_command(command, params)
+
+
 class Data(_Section):
     """`[data]`: the inputs, versioned by DVC; the first is "the" data."""
 
@@ -61,20 +83,7 @@ class Train(_Section):
 
     @model_validator(mode="after")
     def _every_placeholder_is_a_param(self) -> Train:
-        if not self.command.strip():
-            raise ValueError("command: must not be empty")
-        for name in placeholders(self.command):
-            if name not in self.params:
-                raise ValueError(f"command: {{{name}}} is not among [train.params]")
-        for name in names_in_quotes(self.command):
-            raise ValueError(
-                f"command: {{{name}}} stands inside quotes; leave them out, "
-                "values are quoted when they are filled in"
-            )
-        try:
-            filled_command(self.command, self.params)
-        except ValueError as error:
-            raise ValueError(f"command: {error}") from error
+        _check_command("command", self.command, self.params)
         return self
 
 
@@ -134,6 +143,15 @@ class Config(_Section):
                 raise ValueError(f"train.model: {self.train.model!r} overlaps the input {path!r}")
         return self
 
+    @model_validator(mode="after")
+    def _models_can_be_evaluated(self) -> Config:
+        if self.retrain is None or self.retrain.evaluate is None:
+            return self
+        _check_command("retrain.evaluate", self.retrain.evaluate, self.train.params)
+        if self.train.metrics is None:
+            raise ValueError("retrain.evaluate: needs train.metrics, the file that it writes")
+        return self
+
     def params_with(self, overrides: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
         """`[train.params]` with `-p` on top, each in the type that the file gives it.
 
@@ -156,10 +174,10 @@ def placeholders(command: str) -> Iterator[str]:
     try:
         fields = [name for _, name, _, _ in string.Formatter().parse(command) if name is not None]
     except ValueError as error:
-        raise ValueError(f"command: {error}; write a literal brace twice") from error
+        raise ValueError(f"{error}; write a literal brace twice") from error
     for name in fields:
         if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
-            raise ValueError(f"command: {{{name}}} is no parameter; write a literal brace twice")
+            raise ValueError(f"{{{name}}} is no parameter; write a literal brace twice")
         yield name
 
 

@@ -10,7 +10,8 @@
     │   └── UnknownRun, AmbiguousRun        a name is never guessed
     ├── RunFailed                     1     training did not give a model that can be trusted
     │   ├── TrainingFailed                  exit status, signal or time-out, with the log's tail
-    │   │   └── EnvironmentFailed           the commit's own environment could not be built
+    │   │   ├── EnvironmentFailed           the commit's own environment could not be built
+    │   │   └── RefreshFailed               new data could not be brought; no run was opened
     │   ├── BadOutcome                      no model, an empty one, metrics that are not numbers
     │   └── InputChanged                    training wrote to its own inputs
     └── ServiceFailed                 3     a remote, tracker or server; may be `transient`
@@ -147,6 +148,10 @@ class TrainingFailed(RunFailed):
 
 class EnvironmentFailed(TrainingFailed):
     """The environment that the commit locks could not be built; `tail` is the builder's output."""
+
+
+class RefreshFailed(TrainingFailed):
+    """The command that brings new data did not end well; nothing was changed, no run opened."""
 
 
 class BadOutcome(RunFailed):

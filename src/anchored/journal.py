@@ -11,10 +11,9 @@ import json
 import os
 import shutil
 import tempfile
-import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import IO, Any, Self
 from anchored.errors import DiskFull
 from anchored.records import Environment, RunRecord
 
-SCRATCH, LONGEST_USE = "scratch-", 24 * 3600.0  # prefix of a folder's name, and seconds
+SCRATCH = "scratch-"  # prefix of a folder's name
 ROOM = 1 << 20  # bytes: enough for a journal and for the names of what training left
 FOLDER = Path(".dvc") / "tmp" / "anchored"
 
@@ -51,6 +50,7 @@ class Journal:
 
     `base` is the commit that HEAD stood at, `pinned` the one that its data is versioned upon:
     the same, or with `snapshot` a commit of the uncommitted changes as they were at its start.
+    `gated` runs are of a retrain, and to be judged once they are sealed.
     """
 
     key: str
@@ -59,6 +59,7 @@ class Journal:
     base: str
     pinned: str
     snapshot: bool = False
+    gated: bool = False
     environment: Environment = field(default_factory=Environment)
     output_files: tuple[str, ...] = ()
 
@@ -74,6 +75,7 @@ class Journal:
             "base": self.base,
             "pinned": self.pinned,
             "snapshot": self.snapshot,
+            "gated": self.gated,
             "environment": json.loads(self.environment.render()),
             "output_files": list(self.output_files),
         }
@@ -87,6 +89,7 @@ class Journal:
             base=value["base"],
             pinned=value["pinned"],
             snapshot=value["snapshot"],
+            gated=value.get("gated", False),
             environment=Environment.parse(json.dumps(value["environment"])),
             output_files=tuple(value["output_files"]),
         )
@@ -95,14 +98,6 @@ class Journal:
 def new_key() -> str:
     """A key that no other run has."""
     return uuid.uuid4().hex
-
-
-def _in_use(folder: Path) -> bool:
-    try:
-        age = time.time() - folder.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return folder.name.startswith(SCRATCH) and age < LONGEST_USE
 
 
 # Locks of the runs that this process owns, whichever `Journals` took them.
@@ -144,9 +139,12 @@ class Journals:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A folder for a moment, on the file system that the DVC cache can be linked on."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.folder) as folder:
-            yield Path(folder)
+        with ExitStack() as ended:
+            with self.locked():  # a folder that nobody owns yet is swept
+                folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self.folder))
+                self._own(folder.name)
+            ended.callback(self.close, folder.name)
+            yield folder
 
     @contextmanager
     def room_kept(self, key: str) -> Iterator[None]:
@@ -233,14 +231,30 @@ class Journals:
         shutil.rmtree(self.home(key), ignore_errors=True)
         self.release(key)
 
-    def sweep(self) -> None:
-        """Takes away folders without a journal: a run was cut off before its first or after its
-        last word. A scratch folder may be in use, and goes when it is a day old.
+    def sweep(self, remove_tree: Callable[[Path], None]) -> None:
+        """Takes away folders without a journal that no live process owns: a run was cut off before
+        its first or after its last word, or something else while it had a folder for a moment.
         """
         with self.locked():
             for home in self.folder.iterdir():
-                if home.is_dir() and not (home / "journal.json").exists() and not _in_use(home):
-                    shutil.rmtree(home, ignore_errors=True)
+                if not home.is_dir() or (home / "journal.json").exists():
+                    continue
+                if self._owner(home.name) not in _OWNED and self._own(home.name):
+                    for tree in home.glob("tree-*"):
+                        remove_tree(tree)
+                    self.close(home.name)
+
+    @contextmanager
+    def alone(self, what: str, report: Callable[[str], None]) -> Iterator[None]:
+        """Lets one process of this machine at a time do something; `report` hears of a wait."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"{what}.lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                report(f"another {what} of this repository is under way; waiting for its end")
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def locked(self, what: str = "lock") -> Iterator[None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import psutil
@@ -279,6 +281,23 @@ def test_a_folder_that_a_live_run_works_in_is_not_swept(repo: Repo) -> None:
     with repo.open().journals.scratch() as folder:
         assert list(claim_unfinished(repo.open())) == []
         assert folder.is_dir()
+
+
+def test_a_private_tree_whose_process_was_killed_is_swept(repo: Repo) -> None:
+    script = """
+import os, signal, sys
+from anchored.steps.private_tree import passing_tree
+from anchored.workspace import open_repo
+
+repo = open_repo(sys.argv[1])
+with passing_tree(repo, repo.config, repo.code.head()) as tree:
+    assert (tree.path / "train.py").exists()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script, str(repo.root)], check=False)
+    assert repo.git("worktree", "list").count("\n") == 1
+    assert list(claim_unfinished(repo.open())) == []
+    assert_nothing_is_left(repo)
 
 
 def test_resume_by_name_or_id_takes_one_run_and_guesses_nothing(repo: Repo) -> None:

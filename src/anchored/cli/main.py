@@ -195,7 +195,7 @@ def _said(error: AnchoredError, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if isinstance(error, TrainingFailed) and error.tail:
-        sys.stderr.write("last lines of training:\n")
+        sys.stderr.write("last lines of its output:\n")
         sys.stderr.writelines(f"  {line}\n" for line in error.tail[-15:])
     sys.stderr.write(f"error: {error.message}\n")
     if isinstance(error.__context__, AnchoredError) and error.__context__ is not error.__cause__:

@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from anchored.decisions.gate import Outcome, Retrained
 from anchored.ports import Advance, BranchOutcome
 from anchored.records import ModelVersion, Reproduction, RunRecord
 
@@ -24,6 +25,8 @@ COLOURS = {
     "identical": "green",
     "equivalent": "green",
     "different": "red",
+    "promoted": "green",
+    "refused": "red",
 }
 
 
@@ -124,6 +127,21 @@ def verdict(reproduction: Reproduction) -> Group:
     lines = [f"[bold]{escape(reproduction.name)}[/] is [{colour}]{reproduction.verdict}[/]"]
     lines += [f"  {escape(cause)}" for cause in reproduction.causes]
     return Group(table, *lines)
+
+
+def retrained(result: Retrained) -> Group:
+    """What a retrain came to: the run, the gate's numbers, the model's version."""
+    colour = COLOURS.get(str(result.outcome), "white")
+    lines: list[RenderableType] = []
+    if result.outcome != Outcome.SKIPPED:
+        lines.append(lineage(result.run, whole=False))
+    lines.append(f"[{colour}]{result.outcome}[/]: {escape(result.reason)}")
+    if (version := result.version) is not None:
+        aliases = " ".join(f"@{alias}" for alias in version.aliases)
+        lines.append(f"  {escape(version.model)} version {version.version} {escape(aliases)}")
+    if result.changed:
+        lines.append("  new data are in the branch's pointers; `dvc pull` brings them to a folder")
+    return Group(*lines)
 
 
 def _value(value: str | float | None) -> str:

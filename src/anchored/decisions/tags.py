@@ -39,6 +39,7 @@ VERDICT = "anchored.verdict"
 ATTEMPT = "anchored.attempt"
 RECORD = "anchored.record"
 ERROR = "anchored.error"
+GATE = "anchored.gate"
 FLOW_RUN_ID = "prefect.flow_run_id"
 FLOW_RUN_URL = "prefect.flow_run_url"
 # Of a run that says nothing of its state: what its tracker makes of it.

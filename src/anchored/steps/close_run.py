@@ -104,7 +104,7 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
     being opened is looked for in the tracker, and forgotten where the tracker never had it.
     Raises `UnknownRun` where a run is named that is not unfinished here, and `AmbiguousRun`.
     """
-    repo.journals.sweep()
+    repo.journals.sweep(repo.code.remove_worktree)
     meant = [j for j in repo.journals.all() if wanted is None or _is_meant(j.run, wanted)]
     if wanted is not None and not meant:
         raise UnknownRun(f"no unfinished run here answers to {wanted!r}")

@@ -44,7 +44,7 @@ def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord
 
 def listed(repo: TrainingRepo, limit: int | None = None) -> Iterator[RunRecord]:
     """The experiment's runs, newest first."""
-    return (_record(repo, run) for run in repo.tracker.runs(limit))
+    return (record(repo, run) for run in repo.tracker.runs(limit))
 
 
 def with_details(tracked: TrackedRun, text: bytes) -> TrackedRun:
@@ -102,7 +102,7 @@ def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
         text := repo.tracker.artifact(tracked.run_id, RUN_DOCUMENT)
     ):
         tracked = with_details(tracked, text)
-    run = _record(repo, tracked)
+    run = record(repo, tracked)
     environment = environment_of(repo, tracked.run_id)
     return run if environment is None else run.with_(environment=environment.to_json())
 
@@ -113,10 +113,11 @@ def environment_of(repo: TrainingRepo, run_id: str) -> Environment | None:
     return None if document is None else Environment.parse(document)
 
 
-def _record(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
+def record(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
+    """What the tracker says of a run, as a record."""
     return record_of(tracked, kind=repo.tracker.kind, uri=repo.tracker.uri)
 
 
 def _line(repo: TrainingRepo, tracked: TrackedRun) -> str:
-    run = _record(repo, tracked)
+    run = record(repo, tracked)
     return f"{run.run_id}  {run.started[:19]}  {run.git.commit[:12] or '-':12}  {run.state}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from anchored.config import FILE, PYPROJECT, Config
 from anchored.decisions import tags
 from anchored.decisions.command import filled_command
+from anchored.decisions.gate import PENDING
 from anchored.decisions.ignores import ignore_file, ignore_line, with_lines
 from anchored.decisions.naming import checked_name, open_ref
 from anchored.decisions.pointers import pointer_path
@@ -23,6 +24,7 @@ from anchored.records import (
     FlowLink,
     GitFacts,
     ParamValue,
+    Pointer,
     RunRecord,
     TrackedRun,
     TrackerLink,
@@ -31,12 +33,28 @@ from anchored.steps.training_repo import TrainingRepo, moment, name_or_generated
 
 
 @dataclass(frozen=True, slots=True)
+class Fresh:
+    """What a retrain starts from: a commit, and inputs that the DVC cache holds.
+
+    `changed` names those whose content is not what the commit's pointers say.
+    """
+
+    commit: str
+    data: tuple[Pointer, ...]
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a user asks of a run. Without a name, one is made of experiment and time."""
+    """What a user asks of a run. Without a name, one is made of experiment and time.
+
+    With `fresh` it is of that commit and those inputs; what is in the user's folder plays no part.
+    """
 
     name: str | None = None
     params: Mapping[str, ParamValue] = field(default_factory=dict)
     snapshot: bool = False
+    fresh: Fresh | None = None
 
 
 def check_request(repo: TrainingRepo, request: RunRequest) -> None:
@@ -53,6 +71,20 @@ def check_request(repo: TrainingRepo, request: RunRequest) -> None:
     _check_model(repo, repo.config.train.model)
     if not request.snapshot:
         _check_clean(repo, head)
+
+
+def check_retrain(repo: TrainingRepo, commit: str) -> Config:
+    """The configuration of a commit, if it can be trained on. This is a read-only operation.
+
+    Raises a `WrongUse` for whatever makes that impossible.
+    """
+    _check_tracker(repo)
+    config = repo.config_at(commit)
+    repo.store.check_ready()
+    for path in (*config.data.inputs, config.train.model):
+        _check_not_tracked(repo, path)
+        repo.store.check_owner(path)
+    return config
 
 
 def open_run(
@@ -76,22 +108,28 @@ def open_run(
 
 
 def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str | None) -> Journal:
-    check_request(repo, request)
+    fresh = request.fresh
+    if fresh is None:
+        check_request(repo, request)
+        config = repo.config
+    else:
+        config = check_retrain(repo, fresh.commit)
+        checked_name(name_or_generated(request.name, config.experiment))
     repo.store.probe_remote()
-    config = repo.config
     params = config.params_with(request.params)
     run = RunRecord(
         run_id="",
         name=name_or_generated(request.name, config.experiment),
         experiment=config.experiment,
         git=GitFacts(branch=repo.code.branch(), repo_url=repo.code.remote_url()),
+        data=fresh.data if fresh else (),
         params=params,
         command=filled_command(config.train.command, params),
         tracker=TrackerLink(kind=repo.tracker.kind, uri=repo.tracker.uri),
         prefect=flow,
         started=now().isoformat(timespec="milliseconds"),
     )
-    base = pinned = repo.code.head()
+    base = pinned = fresh.commit if fresh else repo.code.head()
     if request.snapshot:
         message = f"Uncommitted changes of run {run.name}\n"
         pinned = repo.code.commit_working_tree(message=message, when=moment(run.started))
@@ -102,16 +140,19 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
         base=base,
         pinned=pinned,
         snapshot=request.snapshot,
+        gated=fresh is not None,
     )
     return repo.journals.begin(journal)
 
 
 def opened(repo: TrainingRepo, journal: Journal) -> Journal:
     """The journal with the run that the tracker opens for it."""
-    run = journal.run
+    run, own = journal.run, {tags.ATTEMPT: journal.key}
+    if journal.gated:
+        own[tags.GATE] = PENDING
     tracked = repo.tracker.open_run(
         name=run.name,
-        tags=render_tags(run) | {tags.ATTEMPT: journal.key},
+        tags=render_tags(run) | own,
         started=moment(run.started),
     )
     return _with(repo, journal, tracked)

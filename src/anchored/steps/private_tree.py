@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,14 @@ class PrivateTree:
         home, parent = os.path.realpath(self.path), os.path.realpath((self.path / path).parent)
         if parent != home and not parent.startswith(home + os.sep):
             raise BadInput(path, "lies behind a link of the commit that leaves the repository")
+
+    def clear(self, path: str) -> None:
+        """Takes away what is at a path of the tree; nothing there is no error."""
+        place = self.path / path
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
 
     def environment(self, command: str, variables: dict[str, str]) -> Environment:
         """What the command's interpreter is; also points its imports at the tree."""

@@ -28,7 +28,8 @@ def version_data(repo: TrainingRepo, key: str) -> Journal:
         return journal
     run, start = journal.run, journal.pinned
     inputs = repo.config_at(start).data.inputs
-    data = tuple(_versioned(repo, path, start) for path in inputs)
+    # A retrain brings its own: the user's folder plays no part in it.
+    data = run.data or tuple(_versioned(repo, path, start) for path in inputs)
     source = repo.code.commit(
         start,
         pointer_files(repo, data, start),
@@ -96,14 +97,21 @@ def _versioned(repo: TrainingRepo, path: str, commit: str) -> Pointer:
     place = repo.root / path
     if place.exists():
         return repo.store.add(place, path, repo.report)
+    if (pointer := committed_pointer(repo, path, commit)) is None:
+        raise BadInput(path, "there is no such input")
+    repo.report.say(f"{path} is not here; taken as {pointer_path(path)} names it")
+    return pointer
+
+
+def committed_pointer(repo: TrainingRepo, path: str, commit: str) -> Pointer | None:
+    """The pointer that a commit has of an input, its content whole in the cache; None for none."""
     file = pointer_path(path)
     text = repo.code.read(commit, file)
     for pointer in parse_pointer(text, file) if text is not None else ():
         if pointer.path == path and pointer.md5:
-            repo.report.say(f"{path} is not here; taken as {file} names it")
             repo.store.fetch((pointer,), repo.report)
             return _rehashed(repo, pointer) if pointer.hash_name == LEGACY_HASH else pointer
-    raise BadInput(path, "there is no such input")
+    return None
 
 
 def _rehashed(repo: TrainingRepo, pointer: Pointer) -> Pointer:

@@ -1,0 +1,57 @@
+"""Flow `retrain`: bring new data, train if anything changed, promote the model if it is better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from prefect import flow, runtime
+from prefect.states import Completed
+
+from anchored.decisions.gate import Outcome, Retrained
+from anchored.journal import new_key
+from anchored.steps.gate import is_pending, recorded_decision
+from anchored.workspace import open_repo, root_of
+from flows.experiment import sealed_run
+from tasks.open_run import open_run
+from tasks.reporting import RunLog
+from tasks.retrain_run import find_equal_run, judge_run, promote_run, refresh_data
+
+
+def _name() -> str:
+    return str(runtime.flow_run.parameters.get("run_name") or "retrain")
+
+
+@flow(name="retrain", flow_run_name=_name, persist_result=False, validate_parameters=False)
+def retrain(
+    repo: str | None = None, run_name: str | None = None, params: dict[str, Any] | None = None
+) -> Retrained:
+    """A new run where data, code, params or environment changed, and its model promoted if better.
+
+    Args:
+        repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
+        run_name: Name of the run, if one is made. Default: the experiment's name and the time.
+        params: Parameters on top of `[train.params]`.
+
+    """
+    root = str(root_of(repo))
+    with open_repo(root).journals.alone("retrain", RunLog().say):
+        retrained = _retrained(root, run_name, params or {})
+    state: object = Completed(
+        name=retrained.outcome.capitalize(), message=retrained.reason, data=retrained
+    )
+    return cast("Retrained", state)  # what Prefect gives to the flow's caller is the data
+
+
+def _retrained(root: str, run_name: str | None, params: dict[str, Any]) -> Retrained:
+    fresh = refresh_data(root)
+    run = find_equal_run(root, fresh, params)
+    if run is not None and not is_pending(open_repo(root), run):
+        return Retrained(Outcome.SKIPPED, run, recorded_decision(open_repo(root), run))
+    if run is None:
+        opened = open_run(root, run_name, params, key=new_key(), fresh=fresh)
+        run = sealed_run(root, opened).run
+    decision = judge_run(root, run)
+    if decision is None:
+        return Retrained(Outcome.SEALED, run, changed=fresh.changed)
+    return replace(promote_run(root, run, decision), changed=fresh.changed)

@@ -1,0 +1,32 @@
+"""`anchored retrain [--name NAME]`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from anchored.workspace import load_tracker_aside, open_repo
+
+
+def run(arguments: Namespace) -> int:
+    """Runs the `retrain` flow; 1 where the gate refused the new model."""
+    load_tracker_aside(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None))
+    from anchored.decisions.naming import checked_name
+    from anchored.steps.open_run import check_retrain
+
+    if arguments.name is not None:
+        checked_name(arguments.name)
+    check_retrain(repo, repo.code.head())
+    from anchored.cli import console, render
+    from anchored.cli.prefect_session import prefect_session
+    from anchored.decisions.gate import Outcome
+
+    with prefect_session():
+        from flows.retrain import retrain
+
+        retrained = retrain(repo=str(repo.root), run_name=arguments.name)
+    if getattr(arguments, "json", False):
+        render.print_json(retrained.to_json())
+    else:
+        render.show(console.out(), render.retrained(retrained))
+    return 1 if retrained.outcome == Outcome.REFUSED else 0

@@ -1,0 +1,146 @@
+"""The gate of `retrain`: whether a new model is better than the champion, and by enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from anchored.decisions.margin import Margin
+from anchored.records import ModelVersion, RunRecord
+
+PENDING = "pending"  # of a run that `retrain` opened and has not judged yet
+
+
+class Outcome(StrEnum):
+    """What a `retrain` came to."""
+
+    SKIPPED = "skipped"  # nothing changed since a sealed run
+    SEALED = "sealed"  # a new run; nothing is configured to compare it with, or to register it in
+    PROMOTED = "promoted"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model at the gate: its run, and the metrics that it is judged by."""
+
+    run_id: str
+    name: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a model passes, with the numbers: `anchored/gate.json`.
+
+    `improvement` is positive where the new value is better, whatever the goal, and `needed` the
+    least that was asked for: both in the metric's unit. `evaluated` says that both values are of
+    the new run's data. `champion` is empty where there was none.
+    """
+
+    passed: bool
+    reason: str
+    metric: str
+    goal: str
+    run_id: str
+    value: float | None = None
+    champion: str = ""
+    champion_name: str = ""
+    champion_value: float | None = None
+    improvement: float | None = None
+    needed: float = 0.0
+    evaluated: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """What a retrain came to: `anchored retrain --json`.
+
+    `run` is the new one, or where training was skipped the one that it would only have repeated;
+    `changed` names the inputs that were not what the branch's pointers said.
+    """
+
+    outcome: Outcome
+    run: RunRecord
+    decision: Decision | None = None
+    version: ModelVersion | None = None
+    changed: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The outcome in a sentence."""
+        name = repr(self.run.name)
+        if self.outcome == Outcome.SKIPPED:
+            return f"nothing changed since run {name} ({self.run.run_id})"
+        if self.decision is None:
+            return f"{name} is sealed; no gate and registry are configured"
+        return f"{name} is {self.outcome}: {self.decision.reason}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "outcome": str(self.outcome),
+            "reason": self.reason,
+            "run": self.run.to_json(),
+            "changed": list(self.changed),
+            "equals": self.run.run_id if self.outcome == Outcome.SKIPPED else None,
+            "gate": None if self.decision is None else self.decision.to_json(),
+            "version": None if self.version is None else self.version.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a new model has to be: better by `metric` than the champion, by the margin at least."""
+
+    metric: str
+    goal: str
+    margin: Margin
+
+    def decision(
+        self, new: Candidate, champion: Candidate | None, *, evaluated: bool = False
+    ) -> Decision:
+        """The decision on a new model. Without a champion the first one that has the metric passes.
+
+        Equal is not better: a champion stays until something beats it.
+        """
+        value = new.metrics.get(self.metric)
+        facts: dict[str, Any] = {
+            "metric": self.metric, "goal": self.goal, "run_id": new.run_id, "value": value,
+            "evaluated": evaluated,
+        }  # fmt: skip
+        if value is None:
+            return Decision(passed=False, reason=f"{new.name!r} has no {self.metric}", **facts)
+        if champion is None:
+            return Decision(passed=True, reason="there is no champion yet", **facts)
+        facts |= {"champion": champion.run_id, "champion_name": champion.name}
+        if champion.run_id == new.run_id:
+            return Decision(passed=True, reason=f"{new.name!r} is the champion", **facts)
+        best = champion.metrics.get(self.metric)
+        if best is None:
+            reason = f"the champion {champion.name!r} has no {self.metric} to compare with"
+            return Decision(passed=False, reason=reason, **facts)
+        improvement = best - value if self.goal == "min" else value - best
+        needed = self.margin.at(best)
+        facts |= {"champion_value": best, "improvement": improvement, "needed": needed}
+        passed = improvement > 0 and (
+            improvement >= needed or math.isclose(improvement, needed, rel_tol=1e-9)
+        )
+        reason = _in_words(self.metric, value, best, improvement, needed, passed=passed)
+        return Decision(passed=passed, reason=reason, **facts)
+
+
+def _in_words(
+    metric: str, value: float, best: float, improvement: float, needed: float, *, passed: bool
+) -> str:
+    facts = f"{metric} {value:.6g}, the champion's {best:.6g}"
+    if improvement <= 0:
+        return f"{facts}: no better" if improvement == 0 else f"{facts}: worse"
+    if passed:
+        return f"{facts}: better by {improvement:.6g}"
+    return f"{facts}: better by {improvement:.6g}, {needed:.6g} are asked for"

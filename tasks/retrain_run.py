@@ -1,0 +1,68 @@
+"""Tasks of a retrain: bring new data, look for a run that is equal already, judge, promote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prefect import task
+
+from anchored.decisions.gate import Decision, Outcome, Retrained
+from anchored.records import ParamValue, RunRecord
+from anchored.steps import gate
+from anchored.steps.equal_run import equal_run
+from anchored.steps.open_run import Fresh
+from anchored.steps.promote import promote
+from anchored.steps.refresh import refreshed
+from tasks.presenting import present_lineage
+from tasks.presenting_gate import present_decision
+from tasks.reporting import opened
+from tasks.retrying import RETRIED
+
+
+@task(name="refresh_data", task_run_name="refresh data", **RETRIED)
+def refresh_data(repo: str) -> Fresh:
+    """Brings new data into the DVC cache, in a private tree of the branch's head."""
+    workspace = opened(repo)
+    fresh = refreshed(workspace)
+    for pointer in fresh.data:
+        said = "is new" if pointer.path in fresh.changed else "is as it was"
+        workspace.report.say(f"{pointer.path} {said}: {pointer.md5} ({pointer.size:,} bytes)")
+    return fresh
+
+
+@task(name="find_equal_run", task_run_name="look for an equal run", **RETRIED)
+def find_equal_run(repo: str, fresh: Fresh, params: Mapping[str, ParamValue]) -> RunRecord | None:
+    """The sealed run of the same source tree, data, params and environment, if there is one."""
+    workspace = opened(repo)
+    run = equal_run(workspace, fresh, params)
+    if run is not None:
+        workspace.report.say(f"nothing changed since run {run.name!r} ({run.run_id})")
+        present_lineage(run)
+    return run
+
+
+@task(name="judge_run", task_run_name="judge", **RETRIED)
+def judge_run(repo: str, run: RunRecord) -> Decision | None:
+    """Compares the run's model with the champion; None where nothing is configured to do so."""
+    workspace = opened(repo)
+    decision = gate.judged(workspace, run)
+    if decision is not None:
+        workspace.report.say(f"{'passed' if decision.passed else 'refused'}: {decision.reason}")
+    return decision
+
+
+@task(name="promote_run", task_run_name="promote", **RETRIED)
+def promote_run(repo: str, run: RunRecord, decision: Decision) -> Retrained:
+    """Registers a model that passed, under its alias; records and shows the decision."""
+    workspace = opened(repo)
+    version = None
+    if not gate.stands(workspace, run, decision):
+        workspace.report.warn("there is another champion by now; judged again")
+        decision = gate.judged(workspace, run) or decision
+    if decision.passed:
+        version = promote(workspace, run, alias=gate.alias_of(workspace, run))
+        workspace.report.say(f"{version.model} {version.version} is {', '.join(version.aliases)}")
+    outcome = Outcome.PROMOTED if decision.passed else Outcome.REFUSED
+    gate.record_decision(workspace, decision, outcome)
+    present_decision(run, decision, version)
+    return Retrained(outcome, run, decision, version)

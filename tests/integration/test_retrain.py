@@ -1,0 +1,247 @@
+"""Retrain: new data in a private tree, nothing repeated, and a gate before the champion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anchored.decisions.gate import Outcome
+from anchored.errors import BadInput, BadOutcome, RefreshFailed, TrainingFailed, WrongUse
+from anchored.steps import gate
+from anchored.steps.equal_run import equal_run
+from anchored.steps.open_run import Fresh
+from anchored.steps.refresh import refreshed
+from tests.proof import assert_sealed
+from tests.repos import Repo, pointers_at
+
+# Brings one more number every time that the archive has one.
+FETCH = """\
+import os, pathlib
+archive = pathlib.Path(os.environ["ARCHIVE"]).read_text().split()
+here = pathlib.Path("data/numbers.csv")
+lines = here.read_text().split() if here.exists() else []
+here.parent.mkdir(exist_ok=True)
+here.write_text("".join(f"{n}\\n" for n in dict.fromkeys([*lines, *archive])))
+print("fetched", len(archive))
+"""
+RETRAIN = """
+[retrain]
+metric = "total"
+goal = "max"
+registered_model = "sums_model"
+"""
+
+
+@pytest.fixture
+def archive(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where new numbers come from; the repo fetches from there, and has a gate."""
+    file = tmp_path / "archive"
+    file.write_text("1000\n")
+    monkeypatch.setenv("ARCHIVE", str(file))
+    repo.write("fetch.py", FETCH)
+    inputs = 'inputs = ["data/numbers.csv"]'
+    repo.configure(inputs, f'{inputs}\nrefresh = "python fetch.py"')
+    repo.write("anchored.toml", (repo.root / "anchored.toml").read_text() + RETRAIN)
+    repo.commit("Set up retraining")
+    return file
+
+
+def fresh(repo: Repo) -> Fresh:
+    return refreshed(repo.open())
+
+
+def equal(repo: Repo, **params: object) -> str | None:
+    run = equal_run(repo.open(), fresh(repo), params)
+    return None if run is None else run.name
+
+
+def test_new_data_come_in_a_private_tree(repo: Repo, archive: Path) -> None:
+    first = repo.run("one")
+    repo.write("data/numbers.csv", "7\n")  # half done, by the user
+    repo.write("notes.txt", "untracked\n")
+    before = repo.state()
+    found = fresh(repo)
+    assert repo.state() == before
+    assert (repo.root / "data/numbers.csv").read_text() == "7\n"
+    assert found.changed == ("data/numbers.csv",)
+    run = repo.retrain("two").run
+    assert_sealed(repo, run)
+    assert run.data == found.data
+    assert run.metrics["total"] == first.metrics["total"] + 1000
+    assert (repo.root / "data/numbers.csv").read_text() == "7\n"
+    assert repo.git("status", "--porcelain") == "?? notes.txt"
+    assert pointers_at(repo, repo.head)["data/numbers.csv.dvc"]["outs"][0]["md5"] == run.data[0].md5
+
+
+def test_copies_are_real_and_the_cache_is_whole_whatever_refresh_does(
+    repo: Repo, archive: Path
+) -> None:
+    run = repo.run("one")
+    repo.write("fetch.py", 'open("data/numbers.csv", "a").write("5\\n")\nopen("train.py", "w")\n')
+    repo.commit("Append in place")
+    first = fresh(repo)
+    assert first.data != run.data
+    assert fresh(repo).data == first.data
+    assert repo.retrain("two").run.metrics["total"] == run.metrics["total"] + 5
+    assert repo.reproduce("one").verdict == "identical"
+
+
+def test_a_refresh_that_fails_opens_no_run(repo: Repo, archive: Path) -> None:
+    repo.run("one")
+    archive.unlink()
+    before = repo.state()
+    with pytest.raises(RefreshFailed, match="refresh ended with exit status 1") as failure:
+        repo.retrain("two")
+    assert "FileNotFoundError" in "\n".join(failure.value.tail)
+    assert repo.state() == before
+    assert [run.name for run in repo.runs()] == ["one"]
+    repo.write("fetch.py", 'import os; os.remove("data/numbers.csv")\n')
+    repo.commit("Lose the data")
+    with pytest.raises(BadInput, match=r"not there after data\.refresh"):
+        repo.retrain("two")
+
+
+def test_inputs_of_the_first_run_may_come_from_refresh_alone(repo: Repo, archive: Path) -> None:
+    (repo.root / "data/numbers.csv").unlink()
+    assert repo.retrain("one").run.metrics == {"total": 1000}
+    repo.configure('refresh = "python fetch.py"\n', "")
+    repo.configure('"data/numbers.csv"', '"data/others.csv"')
+    with pytest.raises(BadInput, match=r"data/others.csv: is not versioned by any commit yet"):
+        repo.retrain("two")
+
+
+def test_training_is_skipped_where_it_would_only_repeat_a_run(repo: Repo, archive: Path) -> None:
+    repo.write("data/numbers.csv", "1\n1000\n")
+    repo.run("one")
+    assert equal(repo) == "one"
+    repo.run("other", params={"power": 2})
+    assert equal(repo) == "one"
+    assert equal(repo, power=2) == "other"
+    assert equal(repo, power=3) is None
+    retrained = repo.retrain("two")
+    assert (retrained.outcome, retrained.run.name) == (Outcome.SKIPPED, "one")
+    assert [run.name for run in repo.runs()] == ["other", "one"]
+    repo.write("README", "another file\n")
+    repo.commit()
+    assert equal(repo) is None  # the source tree is another
+    repo.git("rm", "--quiet", "README")
+    repo.git("commit", "--quiet", "--message", "Back")
+    assert equal(repo) == "one"  # whatever the commit
+    archive.write_text("1001\n")
+    assert equal(repo) is None
+
+
+def test_another_environment_is_another_run(
+    repo: Repo, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write("data/numbers.csv", "1\n1000\n")
+    repo.run("one")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert equal(repo) is None
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert equal(repo) == "one"
+
+
+def test_runs_that_failed_or_reproduce_are_equal_to_nothing(repo: Repo, archive: Path) -> None:
+    repo.write("data/numbers.csv", "1\n1000\n")
+    repo.script("import nothing")
+    with pytest.raises(TrainingFailed):
+        repo.run("broken")
+    assert equal(repo) is None
+
+
+def test_the_champion_is_what_is_better_and_nothing_else(repo: Repo, archive: Path) -> None:
+    first = repo.retrain("one")
+    assert (first.outcome, first.decision.reason) == (Outcome.PROMOTED, "there is no champion yet")
+    assert first.version.aliases == ("champion",)
+    archive.write_text("-1\n")
+    worse = repo.retrain("two")
+    assert worse.outcome == Outcome.REFUSED
+    assert worse.decision.improvement == -1
+    assert champion(repo) == first.run.run_id
+    assert_sealed(repo, worse.run)  # refused, and a run all the same
+    kept = json.loads(repo.artifact(worse.run.run_id, "anchored/gate.json"))
+    assert (kept["value"], kept["champion_value"], kept["outcome"]) == (
+        first.run.metrics["total"] - 1, first.run.metrics["total"], "refused",
+    )  # fmt: skip
+    assert repo.tags(worse.run.run_id)["anchored.gate"] == "refused"
+    again = repo.retrain("three")
+    assert (again.outcome, again.run.name) == (Outcome.SKIPPED, "two")
+    archive.write_text("5000\n")
+    better = repo.retrain("four")
+    assert (better.outcome, better.version.version) == (Outcome.PROMOTED, "2")
+    assert champion(repo) == better.run.run_id
+
+
+def test_a_retrain_that_was_cut_off_before_the_gate_is_judged_by_the_next(
+    repo: Repo, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "judged", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            repo.retrain("one")
+    (run,) = repo.runs()
+    assert run.state == "sealed"
+    assert repo.tags(run.run_id)["anchored.gate"] == "pending"
+    retrained = repo.retrain("two")
+    assert (retrained.outcome, retrained.run.name) == (Outcome.PROMOTED, "one")
+    assert len(repo.runs()) == 1
+
+
+EVALUATE = """\
+import json, os, pathlib
+total = int(pathlib.Path("models/model.bin").read_text())
+wanted = sum(int(line) for line in open("data/numbers.csv"))
+power = json.load(open(os.environ["ANCHORED_PARAMS"]))["power"]
+json.dump({"total": 0, "error": abs(wanted - total), "power": power}, open("metrics.json", "w"))
+"""
+
+
+def test_both_models_are_evaluated_on_the_same_data(repo: Repo, archive: Path) -> None:
+    repo.write("evaluate.py", EVALUATE)
+    repo.configure(
+        'metric = "total"\ngoal = "max"', 'metric = "error"\nevaluate = "python evaluate.py"'
+    )
+    first = repo.retrain("one")
+    assert (
+        first.outcome == Outcome.REFUSED
+    )  # its own metrics, for there is nothing to evaluate with
+    repo.promote("one")
+    archive.write_text("1001\n")
+    second = repo.retrain("two")
+    assert second.outcome == Outcome.PROMOTED
+    assert second.decision.evaluated
+    assert (second.decision.value, second.decision.champion_value) == (0, 1001)
+    repo.write("evaluate.py", 'open("data/numbers.csv", "w")\n')
+    repo.commit("Change inputs")
+    archive.write_text("1002\n")
+    with pytest.raises((TrainingFailed, BadOutcome)):
+        repo.retrain("three")
+    assert champion(repo) == second.run.run_id
+    assert repo.reproduce("three").verdict == "identical"
+
+
+def test_without_a_gate_a_retrain_ends_with_the_seal(repo: Repo, archive: Path) -> None:
+    repo.configure(RETRAIN, "")
+    retrained = repo.retrain("one")
+    assert (retrained.outcome, retrained.decision) == (Outcome.SEALED, None)
+    assert_sealed(repo, retrained.run)
+
+
+def test_what_cannot_be_retrained_is_refused_before_anything_is_done(
+    repo: Repo, archive: Path
+) -> None:
+    repo.configure('metric = "total"', 'metric = "total"\nevaluate = "python e.py {nothing}"')
+    with pytest.raises(WrongUse, match=r"retrain.evaluate: \{nothing\} is not among"):
+        repo.retrain("one")
+    assert repo.runs() == []
+    assert not repo.store.exists()
+
+
+def champion(repo: Repo) -> str:
+    return repo.open().tracker.run_of_alias("sums_model", "champion")
