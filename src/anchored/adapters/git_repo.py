@@ -23,13 +23,12 @@ from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
 from anchored.adapters import git_changes
 from anchored.adapters.disk_room import disk_full, on_disk
 from anchored.adapters.git_objects import objects
-from anchored.adapters.git_patience import patience
-from anchored.adapters.git_standing import Standings, refs_in, refuse_shallow
+from anchored.adapters.git_remote import LFS_POINTER, GitRemote
 from anchored.adapters.git_trees import files_at
 from anchored.adapters.submodules import add_submodules
 from anchored.adapters.user_branch import UserBranch
-from anchored.decisions.redaction import redact, url_without_credentials
-from anchored.errors import GitRemoteFailed, NotReady
+from anchored.decisions.redaction import redact
+from anchored.errors import NotReady
 from anchored.ports import BranchOutcome
 from anchored.records import CommitStanding
 
@@ -38,18 +37,7 @@ NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX",
               "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
               "GIT_QUARANTINE_PATH")  # fmt: skip
-LFS_POINTER = "version https://git-lfs.github.com/spec"
 FALLBACK_NAME, FALLBACK_EMAIL = "Anchored", "anchored@localhost"
-SILENCES = ("timed out", "timeout", "not responding", "operation too slow")
-REFUSALS = ("rejected", "permission denied", "authentication failed", "could not read username",
-            "repository not found", "not appear to be a git repository", "error: 403", "error: 401",
-            "access denied", "not exported", "does not exist", "hook declined",
-            "service not enabled")  # fmt: skip
-# Of servers that have no such ref.
-ABSENCES = ("couldn't find remote ref", "no such remote ref")
-# All branches and tags of the remote, seen for a moment under refs that are nobody's.
-SEEN = "refs/anchored/seen"
-EVERYTHING = (f"+refs/heads/*:{SEEN}/heads/*", f"+refs/tags/*:{SEEN}/tags/*")
 
 
 class GitRepo:
@@ -112,26 +100,12 @@ class GitRepo:
         return "" if self._repo.head.is_detached else self._repo.active_branch.name
 
     @cached_property
-    def _remote(self) -> str:
-        """The remote that Git itself would push the current branch to; empty without one."""
-        names = [remote.name for remote in self._repo.remotes]
-        with self._repo.config_reader() as config:
-            wanted = [
-                config.get_value(section, key, "")
-                for section, key in (
-                    (f'branch "{self.branch()}"', "pushRemote"),
-                    ("remote", "pushDefault"),
-                    (f'branch "{self.branch()}"', "remote"),
-                )
-            ]
-        candidates = [*map(str, wanted), "origin", *(names if len(names) == 1 else ())]
-        return next((name for name in candidates if name in names), "")
+    def _remote(self) -> GitRemote:
+        return GitRemote(self._git, self._tried, self.branch())
 
     def remote_url(self) -> str:
         """The URL that pushes go to, without credentials; empty without a remote."""
-        if not self._remote:
-            return ""
-        return url_without_credentials(next(iter(self._repo.remote(self._remote).urls)))
+        return self._remote.url()
 
     def changed_files(self) -> tuple[str, ...]:
         """Tracked files that differ from HEAD in index or working tree, from the repo's root."""
@@ -293,7 +267,7 @@ class GitRepo:
         self.remove_worktree(path)
         try:
             self._git("worktree", "add", "--detach", "--force", str(path), commit)
-            add_submodules(self._git, path, self.root, self._patience)
+            add_submodules(self._git, path, self.root, self._remote.patience)
         except GitCommandError as error:
             self.remove_worktree(path)
             raise disk_full(error) or NotReady(
@@ -343,115 +317,19 @@ class GitRepo:
         return tuple(out.splitlines())
 
     def bring(self, commit: str, ref: str) -> CommitStanding:
-        """Makes a commit be here, held by a ref, from the Git remote if need be.
-
-        From its own ref, then from among all branches and tags, never by its name. Nothing of the
-        user's is moved, their remote-tracking branches included.
-        """
-        if self._is_reachable(commit):
-            return CommitStanding.REACHABLE
-        for wanted in ((f"+{ref}:{ref}",), EVERYTHING) if self._remote else ():
-            if self._fetched(*wanted) and self._is_reachable(commit):
-                if wanted is EVERYTHING:
-                    self.keep(f"refs/anchored/fetched/{commit}", commit)
-                break
-        for name in self._git("for-each-ref", "--format=%(refname)", SEEN).split():
-            self.forget(name)
-        if self._is_reachable(commit):
-            return CommitStanding.REACHABLE
-        refuse_shallow(self._git)
-        return CommitStanding.UNREACHABLE if self._has(commit) else CommitStanding.MISSING
-
-    def _is_reachable(self, commit: str) -> bool:
-        """Whether HEAD or a ref of this repository holds a commit."""
-        if not self._has(commit):
-            return False
-        holding = self._git(
-            "for-each-ref", "--count=1", "--format=%(refname)", "--contains", commit
-        )
-        return bool(holding) or self._git("merge-base", commit, "HEAD", with_exceptions=False) == (
-            self._git("rev-parse", f"{commit}^{{commit}}")
-        )
+        """Makes a commit be here, held by a ref, from the Git remote if need be."""
+        return self._remote.bring(commit, ref)
 
     def standings(self, commits: Collection[str]) -> dict[str, CommitStanding]:
-        """Where commits stand by the refs of the Git remote, or by ours where there is none.
-
-        Those that the remote has are here afterwards; no ref has moved.
-        """
+        """Where commits stand by the refs of the Git remote, or by ours where there is none."""
         try:
-            if self._remote:
-                listing = self._asked("ls-remote", self._remote)
-                return Standings(self._git, refs_in(listing), self._fetched).of(commits)
-            listing = self._git("show-ref", with_exceptions=False)
-            return Standings(self._git, refs_in(listing), None).of(commits)
+            return self._remote.standings(commits)
         except GitCommandError as error:
             raise NotReady(f"Git cannot read the history here: {_said(error)}") from error
 
-    def _asked(self, *args: str) -> str:
-        """Output of a Git command that asks the remote."""
-        try:
-            return self._git(*args, env=self._patience)
-        except GitCommandError as error:
-            raise self._remote_failure("ask", _said(error)) from error
-
-    def _has(self, commit: str) -> bool:
-        return bool(
-            self._git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}",
-                      with_exceptions=False).strip()
-        )  # fmt: skip
-
-    def _fetched(self, *wanted: str) -> bool:
-        """Whether the Git remote gave what was asked for; it may have no such thing."""
-        try:
-            # Without the empty refmap Git moves the user's remote-tracking branches, too.
-            self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=",
-                      "--no-recurse-submodules", "--no-auto-maintenance", self._remote, *wanted,
-                      env=self._patience)  # fmt: skip
-        except GitCommandError as error:
-            said = _said(error)
-            if any(word in said.lower() for word in ABSENCES):
-                return False
-            raise self._remote_failure("fetch from", said) from error
-        return True
-
     def publish(self, ref: str) -> None:
         """Pushes a ref to the Git remote and sees it there; without a remote, does nothing."""
-        if not self._remote:
-            return
-        commit = self._git("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
-        try:
-            self._push_lfs(ref)
-            self._git("push", "--no-verify", "--no-signed", "--no-follow-tags", "--porcelain",
-                      self._remote, f"{ref}:{ref}", env=self._patience)  # fmt: skip
-            seen = self._git("ls-remote", self._remote, ref, env=self._patience).split()
-        except GitCommandError as error:
-            raise self._remote_failure("push to", _said(error)) from error
-        if not seen or seen[0] != commit:
-            raise GitRemoteFailed(
-                f"the Git remote {self._remote!r} does not show {ref} after the push"
-            )
-
-    def _remote_failure(self, verb: str, said: str) -> GitRemoteFailed:
-        return GitRemoteFailed(
-            f"cannot {verb} the Git remote {self._remote!r}: {said}",
-            transient=not any(word in said.lower() for word in REFUSALS),
-            silent=any(word in said.lower() for word in SILENCES),
-            hint="once the remote answers again, `anchored resume` finishes what was begun",
-        )
-
-    @cached_property
-    def _patience(self) -> dict[str, str]:
-        """Variables for commands that talk to a remote."""
-        return patience(self._git("config", "core.sshCommand", with_exceptions=False).strip())
-
-    def _push_lfs(self, ref: str) -> None:
-        """LFS uploads in a pre-push hook, which our pushes do not run."""
-        where = ":(glob)**/.gitattributes"
-        if not self._git("grep", "-h", "filter=lfs", ref, "--", where, with_exceptions=False):
-            return
-        # Attributes without a file under them are no reason to need Git LFS.
-        if self._git("grep", "-l", "-F", LFS_POINTER, ref, with_exceptions=False):
-            self._git("lfs", "push", self._remote, ref, env=self._patience)
+        self._remote.publish(ref)
 
     # --- the user's branch ----------------------------------------------------------------------
 
@@ -465,10 +343,10 @@ class GitRepo:
             ),
         )  # fmt: skip
 
-    def _tried(self, *args: str) -> tuple[str, str | None]:
+    def _tried(self, *args: str, **options: Any) -> tuple[str, str | None]:
         """Output of `git ARGS`, and what Git says where it refuses."""
         try:
-            return self._git(*args), None
+            return self._git(*args, **options), None
         except GitCommandError as error:
             return "", _said(error)
 

@@ -1,0 +1,175 @@
+"""The Git remote: what is asked of it, fetched from it and pushed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import cached_property
+
+from anchored.adapters.git_patience import patience
+from anchored.adapters.git_standing import Standings, refs_in, refuse_shallow
+from anchored.decisions.redaction import url_without_credentials
+from anchored.errors import GitRemoteFailed
+from anchored.records import CommitStanding
+
+Git = Callable[..., str]
+Tried = Callable[..., tuple[str, str | None]]
+
+LFS_POINTER = "version https://git-lfs.github.com/spec"
+SILENCES = ("timed out", "timeout", "not responding", "operation too slow")
+REFUSALS = ("rejected", "permission denied", "authentication failed", "could not read username",
+            "repository not found", "not appear to be a git repository", "error: 403", "error: 401",
+            "access denied", "not exported", "does not exist", "hook declined",
+            "service not enabled")  # fmt: skip
+# Of servers that have no such ref.
+ABSENCES = ("couldn't find remote ref", "no such remote ref")
+# All branches and tags of the remote, seen for a moment under refs that are nobody's.
+SEEN = "refs/anchored/seen"
+EVERYTHING = (f"+refs/heads/*:{SEEN}/heads/*", f"+refs/tags/*:{SEEN}/tags/*")
+RESUMABLE = "once the remote answers again, `anchored resume` finishes what was begun"
+
+
+class GitRemote:
+    """The remote that Git itself would push `branch` to, as far as there is one.
+
+    `git` gives a command's output, `tried` also what Git says where it refuses.
+    """
+
+    def __init__(self, git: Git, tried: Tried, branch: str) -> None:
+        self._git, self._tried, self._branch = git, tried, branch
+
+    @cached_property
+    def name(self) -> str:
+        """As Git knows it; empty without one."""
+        names = self._git("remote").split()
+        own = f"branch.{self._branch}"
+        keys = (f"{own}.pushRemote", "remote.pushDefault", f"{own}.remote")
+        candidates = [
+            *map(self._setting, keys), "origin", *(names if len(names) == 1 else ())
+        ]  # fmt: skip
+        return next((name for name in candidates if name in names), "")
+
+    def url(self) -> str:
+        """Where it is, without credentials; empty without a remote."""
+        if not self.name:
+            return ""
+        urls = self._git("remote", "get-url", "--all", self.name).splitlines()
+        return url_without_credentials(urls[0])
+
+    @cached_property
+    def patience(self) -> dict[str, str]:
+        """Variables for commands that talk to a remote."""
+        return patience(self._setting("core.sshCommand"))
+
+    def _setting(self, key: str) -> str:
+        return self._git("config", key, with_exceptions=False).strip()
+
+    # --- what it has ----------------------------------------------------------------------------
+
+    def bring(self, commit: str, ref: str) -> CommitStanding:
+        """Makes a commit be here, held by a ref, from the remote if need be.
+
+        From its own ref, then from among all branches and tags, never by its name. Nothing of the
+        user's is moved, their remote-tracking branches included.
+        """
+        if self._is_reachable(commit):
+            return CommitStanding.REACHABLE
+        for wanted in ((f"+{ref}:{ref}",), EVERYTHING) if self.name else ():
+            if self._fetched(*wanted) and self._is_reachable(commit):
+                if wanted is EVERYTHING:
+                    self._git("update-ref", f"refs/anchored/fetched/{commit}", commit)
+                break
+        for seen in self._git("for-each-ref", "--format=%(refname)", SEEN).split():
+            self._git("update-ref", "-d", seen)
+        if self._is_reachable(commit):
+            return CommitStanding.REACHABLE
+        refuse_shallow(self._git)
+        return CommitStanding.UNREACHABLE if self._has(commit) else CommitStanding.MISSING
+
+    def _is_reachable(self, commit: str) -> bool:
+        """Whether HEAD or a ref of this repository holds a commit."""
+        if not self._has(commit):
+            return False
+        holding = self._git(
+            "for-each-ref", "--count=1", "--format=%(refname)", "--contains", commit
+        )
+        return bool(holding) or self._git("merge-base", commit, "HEAD", with_exceptions=False) == (
+            self._git("rev-parse", f"{commit}^{{commit}}")
+        )
+
+    def _has(self, commit: str) -> bool:
+        return bool(
+            self._git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}",
+                      with_exceptions=False).strip()
+        )  # fmt: skip
+
+    def standings(self, commits: Collection[str]) -> dict[str, CommitStanding]:
+        """Where commits stand by the refs of the remote, or by ours where there is none.
+
+        Those that the remote has are here afterwards; no ref has moved.
+        """
+        if self.name:
+            listing = self._answer("ask", "ls-remote", self.name)
+            return Standings(self._git, refs_in(listing), self._fetched).of(commits)
+        listing = self._git("show-ref", with_exceptions=False)
+        return Standings(self._git, refs_in(listing), None).of(commits)
+
+    def _fetched(self, *wanted: str) -> bool:
+        """Whether the remote gave what was asked for; it may have no such thing."""
+        # Without the empty refmap Git moves the user's remote-tracking branches, too.
+        _, refusal = self._tried(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=",
+            "--no-recurse-submodules", "--no-auto-maintenance", self.name, *wanted,
+            env=self.patience,
+        )  # fmt: skip
+        if refusal is None:
+            return True
+        if any(word in refusal.lower() for word in ABSENCES):
+            return False
+        raise self._failure("fetch from", refusal)
+
+    # --- what it is given -----------------------------------------------------------------------
+
+    def publish(self, ref: str) -> None:
+        """Pushes a ref to the remote and sees it there; without a remote, does nothing."""
+        if not self.name:
+            return
+        commit = self._git("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
+        self._push_lfs(ref)
+        self._answer("push to", "push", "--no-verify", "--no-signed", "--no-follow-tags",
+                     "--porcelain", self.name, f"{ref}:{ref}")  # fmt: skip
+        seen = self._answer("push to", "ls-remote", self.name, ref).split()
+        if not seen or seen[0] != commit:
+            raise GitRemoteFailed(
+                f"the Git remote {self.name!r} does not show {ref} after the push"
+            )
+
+    def _push_lfs(self, ref: str) -> None:
+        """LFS uploads in a pre-push hook, which our pushes do not run."""
+        where = ":(glob)**/.gitattributes"
+        if not self._git("grep", "-h", "filter=lfs", ref, "--", where, with_exceptions=False):
+            return
+        # Attributes without a file under them are no reason to need Git LFS.
+        if self._git("grep", "-l", "-F", LFS_POINTER, ref, with_exceptions=False):
+            self._answer("push to", "lfs", "push", self.name, ref)
+
+    # --- how it fails ---------------------------------------------------------------------------
+
+    def _answer(self, verb: str, *args: str) -> str:
+        """Output of a Git command that talks to the remote. Raises `GitRemoteFailed`."""
+        answer, refusal = self._tried(*args, env=self.patience)
+        if refusal is not None:
+            raise self._failure(verb, refusal)
+        return answer
+
+    def _failure(self, verb: str, said: str) -> GitRemoteFailed:
+        return remote_failed(f"cannot {verb} the Git remote {self.name!r}", said, hint=RESUMABLE)
+
+
+def remote_failed(what: str, said: str, *, hint: str | None = None) -> GitRemoteFailed:
+    """The error for what Git said of a remote: a retry may help, unless it is a refusal."""
+    return GitRemoteFailed(
+        f"{what}: {said}",
+        transient=not any(word in said.lower() for word in REFUSALS),
+        silent=any(word in said.lower() for word in SILENCES),
+        hint=hint,
+    )
