@@ -12,14 +12,17 @@ from anchored.decisions.audit import Audit, audit_of
 from anchored.decisions.audit_facts import ObjectName
 from anchored.errors import AnchoredError
 from anchored.steps.audit_runs import batches
-from anchored.workspace import open_repo, root_of
+from anchored.workspace import address_of, open_repo
 from tasks.audit_runs import as_one, ask_git, ask_remote, ask_tracker, hash_objects, tell_audit
+from tasks.open_clone import training_root
 
 
 def _name() -> str:
+    repo = runtime.flow_run.parameters.get("repo")
+    if address := address_of(repo):
+        return f"audit {address.name}"
     # A repo that cannot be opened is refused by the flow itself, with words.
     with suppress(AnchoredError):
-        repo = root_of(runtime.flow_run.parameters.get("repo"))
         return f"audit {open_repo(repo).config.experiment}"
     return "audit"
 
@@ -29,12 +32,12 @@ def audit(repo: str | None = None, deep: bool = False) -> Audit:
     """What is wrong with any run of the experiment: commit, pointers, objects, environment.
 
     Args:
-        repo: Path of the training repo. Default: `ANCHORED_REPO`, else the current folder.
+        repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
         deep: Hash every byte in the DVC remote, too.
 
     """
     begun = time.monotonic()
-    root = str(root_of(repo))
+    root = training_root(repo)
     subjects = ask_tracker(root)
     traces = ask_git(root, as_one(subjects))
     held = ask_remote(root, as_one(traces))

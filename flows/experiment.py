@@ -9,7 +9,8 @@ from prefect import flow, runtime
 from anchored.journal import Journal, new_key
 from anchored.steps.close_run import may_be_resumed
 from anchored.steps.seal import Sealed
-from anchored.workspace import open_repo, root_of
+from anchored.workspace import open_repo
+from tasks.open_clone import training_root
 from tasks.open_run import open_run
 from tasks.seal_run import close_run, seal_run
 from tasks.train_and_log import fetch_inputs, train_and_log
@@ -33,14 +34,14 @@ def experiment(
     """One training run, sealed: code, data and model in one commit, named by one tracker run.
 
     Args:
-        repo: Path of the training repo. Default: `ANCHORED_REPO`, else the current folder.
+        repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
         run_name: Name of the run. Default: the experiment's name and the time.
         params: Parameters on top of `[train.params]`.
         snapshot: Pin uncommitted changes to this run alone instead of refusing them.
         resume: Key of a run that was cut off; the other parameters are then its own.
 
     """
-    root = str(root_of(repo))
+    root = training_root(repo)
     if resume:
         run = open_repo(root).journal(resume)
     else:

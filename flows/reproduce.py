@@ -11,7 +11,8 @@ from anchored.decisions.verdict import parse_tolerances
 from anchored.journal import new_key
 from anchored.records import Reproduction
 from anchored.steps.reproduce import Request
-from anchored.workspace import open_repo, root_of
+from anchored.workspace import open_repo
+from tasks.open_clone import training_root
 from tasks.reproduce_run import (
     fetch_run,
     locate_run,
@@ -39,14 +40,14 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
 
     Args:
         run_name: Name of the run, its id, six or more of its digits, `latest` or `@alias`.
-        repo: Path of the training repo. Default: `ANCHORED_REPO`, else the current folder.
+        repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
         tolerances: How far metrics may be off: 0.01, or 1% of what was recorded.
         environment: Train in today's environment, or in one built from the recorded packages.
         repeat: Train so many times, and judge by how far these are apart from each other.
         latest: Take the newest of several runs of that name.
 
     """
-    root = str(root_of(repo))
+    root = training_root(repo)
     request = Request(
         tolerances=parse_tolerances(
             f"{name}={value}" for name, value in (tolerances or {}).items()

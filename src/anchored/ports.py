@@ -78,6 +78,10 @@ class CodeRepo(Protocol):
 
     root: Path
 
+    @property
+    def managed(self) -> bool:
+        """Whether this is a clone that Anchored keeps, with no work of the user's in it."""
+
     def head(self) -> str:
         """The SHA of HEAD. Raises `NotReady` where there is no commit yet."""
 
@@ -129,7 +133,7 @@ class CodeRepo(Protocol):
         """Where commits stand by the refs of the Git remote, or by ours where there is none.
 
         Those that the remote has are here afterwards; no ref has moved. Raises `GitRemoteFailed`,
-        and `NotReady` where a shallow clone does not let it be told.
+        and `NotReady` where a shallow clone cannot be deepened to tell it.
         """
 
     def changed_between(self, one: str, other: str) -> tuple[tuple[str, str], ...]:
@@ -149,7 +153,7 @@ class CodeRepo(Protocol):
 
         `ref` is the one that may hold it there. Moves no ref of the user's. Raises
         `GitRemoteFailed` where the remote does not answer, and `NotReady` where a shallow clone
-        does not let it be told.
+        cannot be deepened to tell it.
         """
 
     def commit(
@@ -182,7 +186,11 @@ class CodeRepo(Protocol):
         """
 
     def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:
-        """Brings `commit`, made on `base`, into the user's branch where Git allows it."""
+        """Brings `commit`, made on `base`, into the user's branch where Git allows it.
+
+        Of a clone that Anchored keeps, it is the branch on the Git remote; raises
+        `GitRemoteFailed`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The only wiring: a path on this machine becomes a training repo with its ports.
+"""The only wiring: a path on this machine, or a Git URL, becomes a training repo with its ports.
 
 Imports what it wires where it does so: the tracker, loading aside, shall have begun before.
 """
@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anchored.adapters.clones import Clones
     from anchored.adapters.tracker_process import TrackerProcess
     from anchored.config import Config
+    from anchored.decisions.git_address import GitAddress
     from anchored.ports import Report, Tracker
     from anchored.steps.init_repo import Initialized
     from anchored.steps.training_repo import TrainingRepo
@@ -24,18 +28,19 @@ ADAPTERS = {"mlflow": "anchored.adapters.mlflow_tracker"}
 def open_repo(repo: str | Path | None = None, report: Report | None = None) -> TrainingRepo:
     """The training repo around a folder (default: `ANCHORED_REPO`, else the current one).
 
-    Opens no connection and changes nothing. Raises `NotReady`, `ConfigError`.
+    Opens no connection and changes nothing, but for a URL, as `root_of` does. Raises `NotReady`,
+    `ConfigError`, and `GitRemoteFailed` for a URL.
     """
     from anchored.adapters.dvc_store import DvcStore
-    from anchored.adapters.git_repo import GitRepo
+    from anchored.adapters.managed_clone import code_at
     from anchored.adapters.uv_environments import UvEnvironments
     from anchored.journal import Journals
     from anchored.ports import Silent
     from anchored.steps.training_repo import TrainingRepo, config_from
 
-    code = GitRepo(root_of(repo))
+    code = code_at(root_of(repo, report))
     root = code.root
-    config = config_from(lambda path: _read(root / path), root.name)
+    config = config_from(code.read_now, root.name)
     return TrainingRepo(
         root=root,
         config=config,
@@ -54,7 +59,7 @@ def load_tracker_aside(repo: str | Path | None = None) -> None:
 
     Only looks at what the configuration says of the tracker; whether it is right, opening tells.
     """
-    for folder in (start := _start(repo), *start.parents):
+    for folder in _folders(repo):
         file = folder / "anchored.toml"
         if file.is_file():
             kind, uri = _said_of_tracker(file)
@@ -69,22 +74,57 @@ def init(repo: str | Path | None, *, remote: str | None, untrack: bool) -> Initi
     """Makes the Git repository around a folder ready for Anchored, as far as it is not yet."""
     from anchored.adapters.dvc_store import DvcStore
     from anchored.adapters.git_repo import GitRepo
+    from anchored.errors import NotReady
     from anchored.steps.init_repo import init_repo
 
+    if address_of(repo):
+        raise NotReady(
+            "`init` writes files for you to commit: it needs a clone of your own",
+            hint="run `git clone` with that URL, and `anchored init` in the clone",
+        )
     code = GitRepo(root_of(repo))
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     return init_repo(code, DvcStore(code.root), remote=remote, untrack=untrack, tracker_uri=uri)
 
 
-def root_of(repo: str | Path | None) -> Path:
-    """The top level of the Git repository that is meant. Raises `NotReady` where there is none."""
+def root_of(repo: str | Path | None, report: Report | None = None) -> Path:
+    """The top level of the Git repository that is meant; of a URL's, in the clone kept for it.
+
+    That clone is made where there is none, and brought to the tip of its branch where there is
+    one. Raises `NotReady` where there is no such repository, and `GitRemoteFailed` for a URL.
+    """
+    from anchored.ports import Silent
+
+    if address := address_of(repo):
+        return _clones().opened(address, report or Silent())
     from anchored.adapters.git_repo import GitRepo
 
     return GitRepo.top_level(_start(repo))
 
 
+def address_of(repo: str | Path | None) -> GitAddress | None:
+    """The URL that is meant; None where it is a folder on this machine."""
+    from anchored.decisions.git_address import git_address
+
+    given = repo or os.environ.get("ANCHORED_REPO") or ""
+    return git_address(given) if isinstance(given, str) else None
+
+
+def _clones() -> Clones:
+    from anchored.adapters.clones import Clones
+
+    return Clones(os.environ)
+
+
 def _start(repo: str | Path | None) -> Path:
     return Path(repo or os.environ.get("ANCHORED_REPO") or Path.cwd()).expanduser().resolve()
+
+
+def _folders(repo: str | Path | None) -> Sequence[Path]:
+    """Where the configuration may lie, in the order in which it is looked for."""
+    if address := address_of(repo):
+        return [_clones().folder(address)]
+    return [start := _start(repo), *start.parents]
 
 
 def _said_of_tracker(file: Path) -> tuple[str, str]:
@@ -121,10 +161,3 @@ def _tracker(config: Config, root: Path) -> Tracker:
         _ASIDE[key] = _LOADING.pop()
         _ASIDE[key].take(tracker)
     return cast("Tracker", _ASIDE.get(key, tracker))
-
-
-def _read(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return None

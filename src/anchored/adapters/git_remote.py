@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 
 from anchored.adapters.git_patience import patience
-from anchored.adapters.git_standing import Standings, refs_in, refuse_shallow
+from anchored.adapters.git_standing import Standings, is_shallow, refs_in
 from anchored.decisions.redaction import url_without_credentials
-from anchored.errors import GitRemoteFailed
+from anchored.errors import GitRemoteFailed, NotReady
 from anchored.records import CommitStanding
 
 Git = Callable[..., str]
@@ -25,6 +26,12 @@ ABSENCES = ("couldn't find remote ref", "no such remote ref")
 # All branches and tags of the remote, seen for a moment under refs that are nobody's.
 SEEN = "refs/anchored/seen"
 EVERYTHING = (f"+refs/heads/*:{SEEN}/heads/*", f"+refs/tags/*:{SEEN}/tags/*")
+# One branch of it, for the moment in which it is looked at.
+LOOKED_AT = "refs/anchored/branch"
+REJECTED = re.compile(r"! \[(?:remote )?rejected\] \S+ -> \S+ \((.*?)\)(?= error:|$)")
+LONGEST_WORDS = 300
+# A clone that is fetched into for years has to be packed; nothing of it stays behind as a process.
+QUIETLY_KEPT = ("-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false")
 RESUMABLE = "once the remote answers again, `anchored resume` finishes what was begun"
 
 
@@ -78,11 +85,12 @@ class GitRemote:
                 if wanted is EVERYTHING:
                     self._git("update-ref", f"refs/anchored/fetched/{commit}", commit)
                 break
-        for seen in self._git("for-each-ref", "--format=%(refname)", SEEN).split():
-            self._git("update-ref", "-d", seen)
+        self._forget_seen()
         if self._is_reachable(commit):
             return CommitStanding.REACHABLE
-        refuse_shallow(self._git)
+        if is_shallow(self._git):
+            self.deepen()
+            return self.bring(commit, ref)
         return CommitStanding.UNREACHABLE if self._has(commit) else CommitStanding.MISSING
 
     def _is_reachable(self, commit: str) -> bool:
@@ -109,16 +117,64 @@ class GitRemote:
         """
         if self.name:
             listing = self._answer("ask", "ls-remote", self.name)
-            return Standings(self._git, refs_in(listing), self._fetched).of(commits)
-        listing = self._git("show-ref", with_exceptions=False)
-        return Standings(self._git, refs_in(listing), None).of(commits)
+            fetch: Callable[..., bool] | None = self._fetched
+        else:
+            listing, fetch = self._git("show-ref", with_exceptions=False), None
+        known = Standings(self._git, refs_in(listing), fetch=fetch, deepen=self.deepen)
+        return known.of(commits)
 
-    def _fetched(self, *wanted: str) -> bool:
+    def default_branch(self) -> str:
+        """The branch that the remote's HEAD is; empty where it is none, or has no commit."""
+        listing = self._answer("ask", "ls-remote", "--symref", self.name, "HEAD")
+        found = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", listing, re.MULTILINE)
+        return found[1] if found else ""
+
+    def follow(self) -> None:
+        """Moves the remote-tracking branches to where the branches of the remote are."""
+        self._answer("fetch from", *QUIETLY_KEPT, "fetch", "--quiet", "--prune", "--no-tags",
+                     "--no-recurse-submodules", "--no-write-fetch-head", self.name,
+                     f"+refs/heads/*:refs/remotes/{self.name}/*")  # fmt: skip
+
+    def tip(self, branch: str) -> str | None:
+        """Where a branch of the remote is, the commit being here afterwards; None without one."""
+        if not self._fetched(f"+refs/heads/{branch}:{LOOKED_AT}"):
+            return None
+        tip = self._git("rev-parse", "--verify", f"{LOOKED_AT}^{{commit}}").strip()
+        self._git("update-ref", "-d", LOOKED_AT)
+        return tip
+
+    def deepen(self) -> None:
+        """Brings the history that a shallow clone lacks; in a whole one, does nothing.
+
+        No ref moves. Raises `GitRemoteFailed`, and `NotReady` where the remote has it no more
+        than we do.
+        """
+        if not is_shallow(self._git):
+            return
+        if not self.name:
+            raise NotReady(
+                "this clone is shallow and has no Git remote: its history is needed",
+                hint="run `git fetch --unshallow URL` with the URL that it was cloned from",
+            )
+        self._fetched(*EVERYTHING, options=("--unshallow",))
+        self._forget_seen()
+        if is_shallow(self._git):
+            raise NotReady(
+                f"this clone is shallow, and so is the Git remote {self.name!r}: its history is"
+                " needed",
+                hint="run `git fetch --unshallow` in the repository that the remote is",
+            )
+
+    def _forget_seen(self) -> None:
+        for ref in self._git("for-each-ref", "--format=%(refname)", SEEN).split():
+            self._git("update-ref", "-d", ref)
+
+    def _fetched(self, *wanted: str, options: Sequence[str] = ()) -> bool:
         """Whether the remote gave what was asked for; it may have no such thing."""
         # Without the empty refmap Git moves the user's remote-tracking branches, too.
         _, refusal = self._tried(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=",
-            "--no-recurse-submodules", "--no-auto-maintenance", self.name, *wanted,
+            "--no-recurse-submodules", "--no-auto-maintenance", *options, self.name, *wanted,
             env=self.patience,
         )  # fmt: skip
         if refusal is None:
@@ -142,6 +198,19 @@ class GitRemote:
             raise GitRemoteFailed(
                 f"the Git remote {self.name!r} does not show {ref} after the push"
             )
+
+    def offer(self, commit: str, branch: str) -> str | None:
+        """Pushes a commit to a branch of the remote, by force never; why it is refused, if so."""
+        _, refusal = self._tried("push", "--no-verify", "--no-signed", "--no-follow-tags",
+                                 self.name, f"{commit}:refs/heads/{branch}",
+                                 env=self.patience)  # fmt: skip
+        if refusal is None:
+            return None
+        if (why := REJECTED.search(refusal)) is None:
+            raise self._failure("push to", refusal)
+        # What a hook of the server says comes before Git's own words.
+        told = " ".join(refusal[: why.start()].partition(" To ")[0].split("remote:")).split()
+        return f"{why[1]} ({' '.join(told)[:LONGEST_WORDS]})" if told else why[1]
 
     def _push_lfs(self, ref: str) -> None:
         """LFS uploads in a pre-push hook, which our pushes do not run."""

@@ -15,19 +15,21 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import git
 from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
 
 from anchored.adapters import git_changes
+from anchored.adapters.branch_plan import BranchPlan
 from anchored.adapters.disk_room import disk_full, on_disk
 from anchored.adapters.git_objects import objects
-from anchored.adapters.git_remote import LFS_POINTER, GitRemote
+from anchored.adapters.git_patience import patience
+from anchored.adapters.git_remote import LFS_POINTER, GitRemote, remote_failed
 from anchored.adapters.git_trees import files_at
 from anchored.adapters.submodules import add_submodules
 from anchored.adapters.user_branch import UserBranch
-from anchored.decisions.redaction import redact
+from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import NotReady
 from anchored.ports import BranchOutcome
 from anchored.records import CommitStanding
@@ -68,6 +70,30 @@ class GitRepo:
         if repo.working_tree_dir is None:
             raise NotReady(f"{start} is a bare Git repository, without files to train on")
         return Path(repo.working_tree_dir)
+
+    @classmethod
+    def cloned(cls, url: str, folder: Path, *settings: str) -> Self:
+        """A clone of all that is at a URL, with no files yet. Raises `GitRemoteFailed`.
+
+        `settings` are KEY=VALUEs of its own configuration.
+        """
+        _forget_misleading_variables()
+        program = git.Git(folder.parent)
+        ssh = program.execute(["git", "config", "core.sshCommand"], with_exceptions=False)
+        given = [arg for setting in settings for arg in ("--config", setting)]
+        command = ["git", *NO_HOOKS, "clone", "--quiet", "--no-checkout", "--origin=origin", *given,
+                   "--", url, str(folder)]  # fmt: skip
+        _, refusal = _tried(lambda: str(program.execute(command, env=patience(str(ssh).strip()))))
+        if refusal is not None:
+            what = f"cannot clone {url_without_credentials(url)}"
+            raise disk_full(OSError(refusal)) or remote_failed(what, refusal)
+        return cls(folder)
+
+    @property
+    def managed(self) -> bool:
+        """Whether this is a clone that Anchored keeps, with no work of the user's in it."""
+        with self._repo.config_reader("repository") as config:
+            return config.get_value("anchored", "managed", default=False) is True
 
     def _git(self, *args: str, **options: Any) -> str:
         """Output of `git ARGS` at the root, verbatim; other options are GitPython's."""
@@ -158,6 +184,13 @@ class GitRepo:
                 inside = not os.path.isabs(source) and not source.startswith(".git/")
                 return name.rstrip("/"), source if inside and source else ""
         return None
+
+    def read_now(self, path: str) -> bytes | None:
+        """A file's content as it is in the working tree; None where it is not there."""
+        try:
+            return (self.root / path).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def read(self, commit: str, path: str) -> bytes | None:
         """A file's content at a commit; None where it is not there."""
@@ -336,24 +369,31 @@ class GitRepo:
     def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:
         """Brings `commit`, made on `base`, into the user's branch where Git allows it."""
         own = UserBranch(self._git, self._tried, self.root, Path(self._repo.git_dir))
-        return own.advance(
-            branch, checked_out=self.branch() == branch, base=base, commit=commit,
-            merge=lambda tree, parents: self._commit_tree(
-                tree, parents, message, self._repo.commit(commit).committed_datetime
-            ),
+        plan = self._plan(base=base, commit=commit, message=message)
+        return own.advance(branch, plan, checked_out=self.branch() == branch)
+
+    def _plan(self, *, base: str, commit: str, message: str) -> BranchPlan:
+        when = self._repo.commit(commit).committed_datetime
+        return BranchPlan(
+            self._git, self._tried, base=base, commit=commit,
+            merge=lambda tree, parents: self._commit_tree(tree, parents, message, when),
         )  # fmt: skip
 
     def _tried(self, *args: str, **options: Any) -> tuple[str, str | None]:
         """Output of `git ARGS`, and what Git says where it refuses."""
-        try:
-            return self._git(*args, **options), None
-        except GitCommandError as error:
-            return "", _said(error)
+        return _tried(lambda: self._git(*args, **options))
 
 
 def _forget_misleading_variables() -> None:
     for name in MISLEADING:
         os.environ.pop(name, None)
+
+
+def _tried(command: Callable[[], str]) -> tuple[str, str | None]:
+    try:
+        return command(), None
+    except GitCommandError as error:
+        return "", _said(error)
 
 
 def _said(error: GitCommandError) -> str:

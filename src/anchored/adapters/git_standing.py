@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from anchored.adapters.git_objects import Git
-from anchored.errors import GitRemoteFailed, NotReady
+from anchored.errors import GitRemoteFailed
 from anchored.records import CommitStanding
 
 NAMESPACE = "refs/anchored/audit"
@@ -30,13 +30,18 @@ class Standings:
     """Tells where commits stand. `refs` are the refs that count, each with what it points at.
 
     `fetch` brings refspecs from the remote, and says whether it could; None where these refs are
-    the repository's own.
+    the repository's own. `deepen` makes a shallow clone whole, or raises.
     """
 
     def __init__(
-        self, git: Git, refs: Iterable[tuple[str, str]], fetch: Callable[..., bool] | None
+        self,
+        git: Git,
+        refs: Iterable[tuple[str, str]],
+        *,
+        fetch: Callable[..., bool] | None,
+        deepen: Callable[[], None],
     ) -> None:
-        self._git, self._fetch = git, fetch
+        self._git, self._fetch, self._deepen = git, fetch, deepen
         self._refs = {sha: ref for ref, sha in refs if ref.startswith(OWN)}
 
     def of(self, commits: Iterable[str]) -> dict[str, CommitStanding]:
@@ -47,9 +52,10 @@ class Standings:
             reachable = wanted & self._refs.keys()
             bring(reachable)
             reachable |= self._led_to(wanted - reachable, bring)
+            if wanted - reachable and is_shallow(self._git):
+                self._deepen()
+                reachable |= self._led_to(wanted - reachable, bring)
         here = self._here(wanted)
-        if wanted - reachable:
-            refuse_shallow(self._git)
         seen = dict.fromkeys(here, CommitStanding.UNREACHABLE)
         seen |= dict.fromkeys(reachable & here, CommitStanding.REACHABLE)
         return {c: seen.get(named.get(c, ""), CommitStanding.MISSING) for c in commits}
@@ -115,13 +121,9 @@ class Standings:
                 self._git("update-ref", "--stdin", istream=stream)
 
 
-def refuse_shallow(git: Git) -> None:
-    """Raises `NotReady` for a shallow clone: a commit that it does not show may be kept."""
-    if git("rev-parse", "--is-shallow-repository").strip() == "true":
-        raise NotReady(
-            "this clone is shallow: it does not show which commits are kept",
-            hint="run `git fetch --unshallow`",
-        )
+def is_shallow(git: Git) -> bool:
+    """Whether this clone lacks history: a commit that it does not show may be kept all the same."""
+    return git("rev-parse", "--is-shallow-repository").strip() == "true"
 
 
 def refs_in(listing: str) -> list[tuple[str, str]]:

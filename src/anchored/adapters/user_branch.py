@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from anchored.adapters.branch_plan import BranchPlan, Git, Tried
 from anchored.ports import Advance, BranchOutcome
-
-Git = Callable[..., str]
-Tried = Callable[..., tuple[str, str | None]]
-Merge = Callable[[str, list[str]], str]
 
 
 class UserBranch:
@@ -22,42 +19,23 @@ class UserBranch:
     def __init__(self, git: Git, tried: Tried, root: Path, git_dir: Path) -> None:
         self._git, self._tried, self._root, self._git_dir = git, tried, root, git_dir
 
-    def advance(
-        self, branch: str, *, checked_out: bool, base: str, commit: str, merge: Merge
-    ) -> BranchOutcome:
-        """Brings `commit`, made on `base`, into a branch where Git allows it.
-
-        `merge` makes a commit of a tree and its parents.
-        """
+    def advance(self, branch: str, plan: BranchPlan, *, checked_out: bool) -> BranchOutcome:
+        """Brings a run into a branch where the plan and Git allow it."""
         tip = self._tip(branch) if branch else None
-        if tip is None:
-            reason = f"branch {branch} is gone" if branch else "HEAD was detached"
-            return BranchOutcome(Advance.LEFT, reason=reason)
-        if self._is_ancestor(commit, tip):
-            return BranchOutcome(Advance.FORWARDED, commit=tip)
-        if not self._is_ancestor(base, tip):
-            # A merge would bring back what the user has taken out of the branch.
-            return BranchOutcome(Advance.LEFT, reason=f"{branch} was moved back meanwhile")
-        target, advance = commit, Advance.FORWARDED
-        if not self._is_ancestor(tip, commit):
-            tree, conflict = self._tried("merge-tree", "--write-tree", tip, commit)
-            if conflict is not None:
-                reason = f"{branch} moved meanwhile and a merge is not clean"
-                return BranchOutcome(Advance.LEFT, reason=reason)
-            target, advance = merge(tree.split()[0], [tip, commit]), Advance.MERGED
-        refusal = self._forwarded(target) if checked_out else self._moved(branch, tip, target)
-        if refusal is not None:
-            return BranchOutcome(Advance.LEFT, reason=refusal)
-        return BranchOutcome(advance, commit=target)
+        planned = plan.onto(branch, tip)
+        if tip is None or planned.advance == Advance.LEFT or planned.commit == tip:
+            return planned
+        refusal = (
+            self._forwarded(planned.commit)
+            if checked_out
+            else self._moved(branch, tip, planned.commit)
+        )
+        return planned if refusal is None else BranchOutcome(Advance.LEFT, reason=refusal)
 
     def _tip(self, branch: str) -> str | None:
         out = self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}",
                         with_exceptions=False)  # fmt: skip
         return out.strip() or None
-
-    def _is_ancestor(self, one: str, other: str) -> bool:
-        base = self._git("merge-base", one, other, with_exceptions=False).strip()
-        return base == self._git("rev-parse", one).strip()
 
     # --- a branch that is not checked out here --------------------------------------------------
 

@@ -30,7 +30,12 @@ def url_without_credentials(url: str) -> str:
     The user of an SSH address stays: `ssh://git@host/x` does not work without it. So does that of
     an scp-like address (`git@host:path`).
     """
-    return _SECRET_QUERY.sub(rf"\1{MASK}", _USERINFO.sub(lambda m: _kept(m, ""), url))
+    return _SECRET_QUERY.sub(rf"\1{MASK}", url_without_login(url))
+
+
+def url_without_login(url: str) -> str:
+    """The URL with user and password taken out, but for the user of an SSH address."""
+    return _USERINFO.sub(lambda match: _kept(match, ""), url)
 
 
 def is_secret_name(name: str) -> bool:

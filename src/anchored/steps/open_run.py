@@ -150,6 +150,11 @@ def opened(repo: TrainingRepo, journal: Journal) -> Journal:
     run, own = journal.run, {tags.ATTEMPT: journal.key}
     if journal.gated:
         own[tags.GATE] = PENDING
+    if repo.code.managed and str(repo.root) in repo.tracker.uri:
+        repo.report.warn(
+            f"only this machine will know of the run: tracker.uri in {FILE} is a relative path,"
+            f" which leads into the clone that is kept here, {repo.root}"
+        )
     tracked = repo.tracker.open_run(
         name=run.name,
         tags=render_tags(run) | own,

@@ -69,8 +69,11 @@ def _checked(repo: TrainingRepo, to: Path) -> Path:
 
 
 def _own_folder(repo: TrainingRepo, run: RunRecord) -> Path:
-    """The run's folder below the repo's root, in one that Git overlooks."""
-    parent = repo.root / FOLDER
+    """The run's folder below the repo's root, in one that Git overlooks.
+
+    Below the current folder where nobody would look for it at the repo's root.
+    """
+    parent = (Path.cwd() if repo.code.managed else repo.root) / FOLDER
     name = folder_name(
         run.name, run.run_id, is_alone=len(repo.tracker.runs_named(run.name)) < 2
     )  # fmt: skip

@@ -1,0 +1,20 @@
+"""Task `open_clone`: a training repo given by its URL has a clone here, and it is up to date."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from anchored.workspace import address_of, root_of
+from tasks.reporting import RunLog
+from tasks.retrying import RETRIED
+
+
+def training_root(repo: str | None) -> str:
+    """The root of the training repo that a flow is given: around a path, or in a URL's clone."""
+    return open_clone(repo) if address_of(repo) else str(root_of(repo))
+
+
+@task(name="open_clone", task_run_name="git clone or fetch", **RETRIED)
+def open_clone(repo: str | None) -> str:
+    """Brings the clone of a URL to the tip of its branch, and says where it is."""
+    return str(root_of(repo, RunLog()))
