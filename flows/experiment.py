@@ -11,8 +11,9 @@ from anchored.steps.close_run import may_be_resumed
 from anchored.steps.seal import Sealed
 from anchored.workspace import open_repo
 from tasks.open_clone import training_root
-from tasks.open_run import open_run
+from tasks.open_run import open_run, take_up_run
 from tasks.seal_run import close_run, seal_run
+from tasks.state_hooks import close_cut_off, close_dead
 from tasks.train_and_log import fetch_inputs, train_and_log
 from tasks.version_data import push_data, version_data
 from tasks.version_model import push_model, push_refs, version_model
@@ -23,7 +24,14 @@ def _name() -> str:
     return str(runtime.flow_run.parameters.get("run_name") or "experiment")
 
 
-@flow(name="experiment", flow_run_name=_name, persist_result=False, validate_parameters=False)
+@flow(
+    name="experiment",
+    flow_run_name=_name,
+    persist_result=False,
+    validate_parameters=False,
+    on_cancellation=[close_cut_off],
+    on_crashed=[close_cut_off],
+)
 def experiment(
     repo: str | None = None,
     run_name: str | None = None,
@@ -42,8 +50,9 @@ def experiment(
 
     """
     root = training_root(repo)
+    close_dead(root)
     if resume:
-        run = open_repo(root).journal(resume)
+        run = take_up_run(root, resume)
     else:
         run = open_run(root, run_name, params or {}, snapshot=snapshot, key=new_key())
     return sealed_run(root, run)

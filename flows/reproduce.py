@@ -21,13 +21,21 @@ from tasks.reproduce_run import (
     reproduce_run,
 )
 from tasks.seal_run import close_run
+from tasks.state_hooks import close_cut_off, close_dead
 
 
 def _name() -> str:
     return str(runtime.flow_run.parameters.get("run_name") or "reproduce")
 
 
-@flow(name="reproduce", flow_run_name=_name, persist_result=False, validate_parameters=False)
+@flow(
+    name="reproduce",
+    flow_run_name=_name,
+    persist_result=False,
+    validate_parameters=False,
+    on_cancellation=[close_cut_off],
+    on_crashed=[close_cut_off],
+)
 def reproduce(  # noqa: PLR0917 - what Prefect's form shows
     run_name: str,
     repo: str | None = None,
@@ -55,6 +63,7 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
         recorded_environment=environment == "recorded",
         repeat=repeat,
     )
+    close_dead(root)
     original = locate_run(root, run_name, request, latest=latest)
     run = open_reproduction(root, original, new_key())
     try:

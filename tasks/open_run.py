@@ -1,4 +1,4 @@
-"""Task `open_run`: the tracker knows of the run before anything else is done."""
+"""Tasks `open_run`, `take_up_run`: the tracker knows of the run before anything else is done."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from prefect import task
 
 from anchored.journal import Journal
 from anchored.records import ParamValue
+from anchored.steps.close_run import take_up
 from anchored.steps.open_run import Fresh, RunRequest
 from anchored.steps.open_run import open_run as open_tracker_run
 from tasks.presenting import current_flow, present_name
@@ -30,5 +31,15 @@ def open_run(
     request = RunRequest(name=run_name, params=params, snapshot=snapshot, fresh=fresh)
     journal = open_tracker_run(workspace, request, current_flow(), key=key)
     workspace.report.say(f"run {journal.run.name!r} is open, id {journal.run.run_id}")
+    present_name(journal.run)
+    return journal
+
+
+@task(name="take_up_run", task_run_name="take up run", **RETRIED)
+def take_up_run(repo: str, key: str) -> Journal:
+    """Makes a run that was cut off this flow run's."""
+    workspace = opened(repo)
+    journal = take_up(workspace, key, current_flow())
+    workspace.report.say(f"run {journal.run.name!r} goes on, id {journal.run.run_id}")
     present_name(journal.run)
     return journal

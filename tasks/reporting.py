@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 PROGRESS = logging.getLogger("anchored.progress")
 
 
-class RunLog:
-    """A `Report` that writes to the current task run's or flow run's log."""
+Log = logging.LoggerAdapter[logging.Logger] | logging.Logger
 
-    def __init__(self) -> None:
-        try:
-            self._log: logging.LoggerAdapter[logging.Logger] | logging.Logger = get_run_logger()
-        except MissingContextError:
-            self._log = logging.getLogger("anchored")
+
+class RunLog:
+    """A `Report` that writes to a log; by default to the current task run's or flow run's."""
+
+    def __init__(self, log: Log | None = None) -> None:
+        self._log = log or _current_log()
 
     def say(self, text: str) -> None:
         self._log.info(text)
@@ -41,6 +41,13 @@ class RunLog:
     def progress(self, what: str, done: int, total: int, *, unit: str = "") -> None:
         if PROGRESS.isEnabledFor(logging.DEBUG):
             PROGRESS.debug("%s", what, extra={"done": done, "total": total, "unit": unit})
+
+
+def _current_log() -> Log:
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return logging.getLogger("anchored")
 
 
 def opened(repo: str) -> TrainingRepo:

@@ -11,6 +11,7 @@ from anchored.steps.seal import Sealed, seal
 from tasks.presenting import present_lineage
 from tasks.reporting import opened
 from tasks.retrying import RETRIED
+from tasks.state_hooks import named_cut_off
 
 
 @task(name="seal_run", task_run_name="seal run", **RETRIED)
@@ -29,4 +30,4 @@ def seal_run(repo: str, run: Journal) -> Sealed:
 @task(name="close_run", task_run_name="close failed run", **RETRIED)
 def close_run(repo: str, run: Journal, error: BaseException, *, killed: bool) -> None:
     """Records the run as failed, with its log."""
-    fail_run(opened(repo), run.key, error, killed=killed)
+    fail_run(opened(repo), run.key, named_cut_off(error), killed=killed)

@@ -14,6 +14,7 @@
     │   │   └── RefreshFailed               new data could not be brought; no run was opened
     │   ├── BadOutcome                      no model, an empty one, metrics that are not numbers
     │   └── InputChanged                    training wrote to its own inputs
+    ├── RunsLost                      1     what an audit found; stands in decisions/audit.py
     └── ServiceFailed                 3     a remote, tracker or server; may be `transient`
         ├── DiskFull                        this machine's own disk, or the user's quota on it
         ├── RemoteFailed                    the DVC remote
@@ -43,6 +44,10 @@ class AnchoredError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __str__(self) -> str:
+        """What Prefect shows as the message of a failed run: it shall say what to do, too."""
+        return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors travel between processes with all their fields, whatever made them."""

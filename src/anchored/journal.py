@@ -199,6 +199,10 @@ class Journals:
         with self.locked():
             return self.read(key) if self.home(key).is_dir() and self._own(key) else None
 
+    def owns(self, key: str) -> bool:
+        """Whether this process is the run's owner already."""
+        return self._owner(key) in _OWNED
+
     def _own(self, key: str) -> bool:
         """Takes the run's lock, which the kernel drops when this process ends, however it ends.
 

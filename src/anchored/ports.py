@@ -422,3 +422,6 @@ class Tracker(Protocol):
 
     def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""
+
+    def reopen_run(self, run_id: str, *, without: Sequence[str] = ()) -> None:
+        """Marks an ended run as running again, and takes tags away as far as it has them."""

@@ -270,6 +270,15 @@ class MlflowTracker:
             self._client.update_run(run_id, name=name)
             self._client.set_terminated(run_id, STATUS[ending], int(ended.timestamp() * 1000))
 
+    def reopen_run(self, run_id: str, *, without: Sequence[str] = ()) -> None:
+        """Marks an ended run as running again, and takes tags away as far as it has them."""
+        with self._calling(run_id):
+            self._client.update_run(run_id, "RUNNING")
+            there = self._client.get_run(run_id).data.tags
+            for key in map(self._keys.safe, without):
+                if key in there:
+                    self._client.delete_tag(run_id, key)
+
     # --- many runs ------------------------------------------------------------------------------
 
     def runs_tagged(self, tag: str, value: str) -> list[TrackedRun]:

@@ -85,6 +85,12 @@ def render_tags(run: RunRecord) -> dict[str, str]:
     return {key: value for key, value in tags.items() if value}
 
 
+def state_tags(run: RunRecord) -> dict[str, str]:
+    """Those tags of a run that say where it stands, and which flow run works on it."""
+    rendered = render_tags(run)
+    return {key: rendered[key] for key in (FLOW_RUN_ID, FLOW_RUN_URL, STATE) if key in rendered}
+
+
 def parse_tags(tags: Mapping[str, str]) -> TaggedFacts:
     """The facts that tags state, whoever wrote them."""
     state = tags.get(STATE, "")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anchored.decisions import tags
 from anchored.decisions.redaction import redact, url_without_credentials
@@ -20,13 +21,14 @@ from anchored.errors import (
 )
 from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
-from anchored.records import RUN_DOCUMENT, Ended, RunRecord, State, rendered
+from anchored.records import RUN_DOCUMENT, Ended, FlowLink, RunRecord, State, rendered
 from anchored.steps.log_run import logged_files
 from anchored.steps.open_run import adopted
 from anchored.steps.train import end_orphans
 from anchored.steps.training_repo import TrainingRepo, moment, now
 
 LONGEST_REASON = 1_000
+DYING = 10.0  # seconds that a process which was killed may take to be gone
 
 
 def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool = False) -> None:
@@ -116,10 +118,17 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
             name = seen.run.name
             repo.report.say(f"{name} is being worked on by another process, left to it")
             continue
-        if journal.step == Step.OPENING and (journal := adopted(repo, journal)) is None:
-            repo.forget(seen.key)
-            continue
-        yield Unfinished(key=journal.key, run=journal.run, step=journal.step)
+        if unfinished := _opened(repo, journal):
+            yield unfinished
+
+
+def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
+    """A claimed run as the tracker has it; one that it never had is forgotten, and None."""
+    opened = adopted(repo, journal) if journal.step == Step.OPENING else journal
+    if opened is None:
+        repo.forget(journal.key)
+        return None
+    return Unfinished(key=opened.key, run=opened.run, step=opened.step)
 
 
 def fail_cut_off(repo: TrainingRepo, key: str) -> None:
@@ -129,6 +138,93 @@ def fail_cut_off(repo: TrainingRepo, key: str) -> None:
         said = repo.tracker.run(run.run_id).tags.get(tags.ERROR)
     what = "training" if run.reproduces is None else "the reproduction"
     fail_run(repo, key, TrainingFailed(said or f"{what} was cut off"), killed=said is None)
+
+
+def close_flow_runs(repo: TrainingRepo, flow_runs: Collection[str], reason: str) -> list[str]:
+    """Closes what flow runs that were cancelled or crashed have left; says what, in words.
+
+    A run cut off in training is closed as failed. Any other is left for `resume`, and the tracker
+    says so instead of going on saying `running`. Runs that the flow run itself has closed, or that
+    a live process works on, are none of its business: it may be called at any time, and again.
+    """
+    seen = [j for j in repo.journals.all() if j.run.prefect.flow_run_id in flow_runs]
+    claimed = [journal for j in seen if (journal := _claimed_dying(repo, j.key))]
+    return [_closed(repo, left, reason) for j in claimed if (left := _opened(repo, j))]
+
+
+def close_dead(repo: TrainingRepo) -> list[str]:
+    """Closes the runs that were cut off in training and that nobody owns; says which, in words.
+
+    Those that can be resumed are left alone. Costs nothing where no run was cut off.
+    """
+    said = []
+    for seen in repo.journals.all():
+        if seen.step != Step.TRAINING or repo.journals.owns(seen.key):
+            continue
+        if (journal := repo.journals.claim(seen.key)) and journal.step == Step.TRAINING:
+            fail_cut_off(repo, journal.key)
+            said.append(f"{journal.run.name} was cut off in training, and is closed as failed")
+    return said
+
+
+def _claimed_dying(repo: TrainingRepo, key: str) -> Journal | None:
+    """The journal of a run whose process is dead or dying; None where it lives or is done."""
+    deadline = time.monotonic() + DYING
+    while (journal := repo.journals.claim(key)) is None:
+        if repo.journals.read(key) is None or time.monotonic() > deadline:
+            return None
+        time.sleep(0.1)
+    return journal
+
+
+def _closed(repo: TrainingRepo, left: Unfinished, reason: str) -> str:
+    """Closes one run, or leaves it for `resume`."""
+    if not left.resumable:
+        fail_run(repo, left.key, TrainingFailed(reason), killed=True)
+        return f"{left.run.name} is closed as failed: {reason}"
+    try:
+        _leave_open(repo, left, f"{reason}; `anchored resume` finishes the run")
+    finally:
+        repo.journals.release(left.key)
+    return f"{left.run.name} is left for `anchored resume`: {reason}"
+
+
+def _leave_open(repo: TrainingRepo, left: Unfinished, said: str) -> None:
+    """Tells the tracker that nobody works on the run any more."""
+    repo.code.remove_worktree(repo.journals.tree(left.key))
+    run_id = left.run.run_id
+    with suppress(UnknownRun):
+        if repo.tracker.run(run_id).tags.get(tags.STATE) == State.SEALED:
+            return  # all that is left to do is the branch
+        repo.tracker.set_tags(
+            run_id, {tags.ERROR: said[:LONGEST_REASON], tags.STATE: str(State.FAILED)}
+        )
+        repo.tracker.end_run(run_id, Ended.KILLED, name=left.run.name, ended=now())
+
+
+def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
+    """Makes this process the owner of a run that was cut off; the tracker says that it goes on.
+
+    From now on it is the run of this flow run. Raises `UnknownRun`, and `WrongUse` where another
+    process works on it.
+    """
+    begun = repo.journal(key)
+    claimed = repo.journals.claim(key)
+    if claimed is None:
+        raise WrongUse(f"{begun.run.name} is being worked on by another process")
+    if _opened(repo, claimed) is None:
+        raise UnknownRun(f"{begun.run.name} was cut off before the tracker knew of it")
+    journal = repo.journal(key)
+    run_id = journal.run.run_id
+    known = repo.tracker.run(run_id).tags
+    if known.get(tags.STATE) == State.SEALED:
+        return journal
+    if flow.flow_run_id:
+        journal = repo.journals.write(replace(journal, run=journal.run.with_(prefect=flow)))
+    if tags.ERROR in known:
+        repo.tracker.reopen_run(run_id, without=[tags.ERROR])
+    repo.tracker.set_tags(run_id, tags.state_tags(journal.run))
+    return journal
 
 
 def _is_meant(run: RunRecord, wanted: str) -> bool:

@@ -1,0 +1,72 @@
+"""State hooks of the flows, and what a cut off means: Prefect and the tracker shall never disagree.
+
+Of a cancelled run, and of one whose process was killed, a process worker calls them in a process
+of its own, once the flow run's process is dead; of one that crashed by an exception or a signal,
+the engine does in the flow run's own process (Prefect 3.8). Environment and parameters are the
+same in each. Where the worker died as well, nobody calls them: the next flow run closes the run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Flow, runtime
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import TerminationSignal
+from prefect.logging.loggers import flow_run_logger
+
+from anchored.decisions.redaction import redact
+from anchored.errors import AnchoredError, TrainingFailed
+from anchored.steps import close_run as steps
+from anchored.workspace import open_repo, root_of
+from tasks.reporting import RunLog, opened
+
+CANCELLED = "cancelled in Prefect"
+CRASHED = "the flow run crashed"
+
+
+def close_cut_off(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Closes what a cancelled or crashed flow run has left, or leaves it for `resume`."""
+    log = flow_run_logger(flow_run, flow)
+    cancelled = state.type in {StateType.CANCELLING, StateType.CANCELLED}
+    reason = CANCELLED if cancelled else f"{CRASHED}: {redact(state.message or 'no reason given')}"
+    try:
+        repo = open_repo(root_of(flow_run.parameters.get("repo")), RunLog(log))
+        for said in steps.close_flow_runs(repo, _with_subflows(flow_run), reason):
+            log.info(said)
+    except AnchoredError as error:
+        log.warning("what was cut off is not closed yet: %s", error)
+
+
+def close_dead(repo: str) -> None:
+    """Closes runs that were cut off in training by the end of their machine or worker."""
+    workspace = opened(repo)
+    try:
+        for said in steps.close_dead(workspace):
+            workspace.report.warn(said)
+    except AnchoredError as error:
+        workspace.report.warn(f"a run that was cut off is not closed yet: {error}")
+
+
+def named_cut_off(error: BaseException) -> BaseException:
+    """The error of a run that is over; where a signal or Ctrl-C ended it, one that says so."""
+    if isinstance(error, TerminationSignal):
+        return TrainingFailed(CANCELLED if _is_cancelled() else f"{CRASHED}: ended by a signal")
+    if isinstance(error, KeyboardInterrupt):
+        return TrainingFailed("interrupted")
+    return error
+
+
+def _is_cancelled() -> bool:
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(runtime.flow_run.id).state
+    return state is not None and state.type in {StateType.CANCELLING, StateType.CANCELLED}
+
+
+def _with_subflows(flow_run: FlowRun) -> set[str]:
+    """The ids of a flow run and of those that it started in its own process."""
+    children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run.id]))
+    with get_client(sync_client=True) as client:
+        return {str(run.id) for run in (flow_run, *client.read_flow_runs(flow_run_filter=children))}

@@ -1,0 +1,104 @@
+"""A work pool of processes, with our flows deployed to it, and a worker that can be killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.services.prefect_server import PrefectServer
+from tests.services.process import Server, wait_for
+
+PROJECT = Path(__file__).parents[2]
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+def prefect(server: PrefectServer, *arguments: str) -> str:
+    """What a `prefect` command prints, run from the project's root."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
+        cwd=PROJECT, env={**os.environ, **server.env}, capture_output=True, text=True,
+        check=False, stdin=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def deploy(server: PrefectServer) -> None:
+    """All deployments of `prefect.yaml`, to a pool of processes."""
+    prefect(server, "work-pool", "create", "anchored", "--type", "process", "--overwrite")
+    prefect(server, "deploy", "--all")
+
+
+@contextmanager
+def worker(server: PrefectServer, home: Path, **env: str) -> Iterator[Server]:
+    """A worker of the pool; `kill()` ends it and the flow runs' processes without a word."""
+    process = Server(
+        argv=[sys.executable, "-m", "prefect", "worker", "start", "--pool", "anchored"],
+        cwd=home,
+        env={**os.environ, **server.env, "PREFECT_WORKER_QUERY_SECONDS": "1", **env},
+        log=home / "worker.log",
+        ready=lambda: True,
+        timeout=60,
+    )
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+class Flows:
+    """Flow runs of one server, by its API."""
+
+    def __init__(self, server: PrefectServer) -> None:
+        self.url = server.api_url
+
+    def start(self, deployment: str, **parameters: Any) -> str:
+        """The id of a new run of a deployment (`flow/name`)."""
+        known = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=30).json()
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        place = f"{self.url}/deployments/{known['id']}/create_flow_run"
+        answer = httpx.post(place, json=body, timeout=30)
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def cancel(self, run_id: str) -> None:
+        """What the UI's button does."""
+        body = {"state": {"type": "CANCELLING"}}
+        answer = httpx.post(f"{self.url}/flow_runs/{run_id}/set_state", json=body, timeout=30)
+        answer.raise_for_status()
+
+    def get(self, run_id: str) -> dict[str, Any]:
+        return dict(httpx.get(f"{self.url}/flow_runs/{run_id}", timeout=30).json())
+
+    def ended(self, run_id: str, seconds: float = 120) -> dict[str, Any]:
+        """The flow run, when it has come to its end."""
+        wait_for(lambda: self.get(run_id)["state_type"] in FINAL, seconds, interval=0.3)
+        return self.get(run_id)
+
+    def log(self, run_id: str) -> list[str]:
+        """The lines of its log, in their order."""
+        body = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC"}
+        return [e["message"] for e in httpx.post(f"{self.url}/logs/filter", json=body).json()]
+
+
+def process_of(run_id: str) -> psutil.Process:
+    """The process in which a flow run is executed."""
+    for process in psutil.process_iter():
+        try:
+            own = process.environ().get("PREFECT__FLOW_RUN_ID", "")
+            engine = any(word in ("engine", "prefect.engine", "prefect.flow_engine")
+                         for word in process.cmdline())  # fmt: skip
+            if own.replace("-", "") == run_id.replace("-", "") and engine:
+                return process
+        except psutil.Error:
+            continue
+    raise AssertionError(f"no process runs the flow run {run_id}")
