@@ -25,8 +25,8 @@ from anchored.adapters.git_repo import GitRepo
 from anchored.adapters.mlflow_tracker import MlflowTracker
 from anchored.journal import FOLDER, Journals
 from anchored.ports import Silent
-from anchored.records import RunRecord
-from anchored.steps.close_run import claim_unfinished, fail_cut_off
+from anchored.records import FlowLink, RunRecord
+from anchored.steps.close_run import claim_unfinished, fail_cut_off, take_up
 from tests.proof import assert_sealed, assert_stored
 from tests.repos import Repo, TreeState, pointers_at
 
@@ -98,6 +98,7 @@ def resume(repo: Repo) -> list[RunRecord]:
     finished = []
     for unfinished in claim_unfinished(workspace):
         if unfinished.resumable:
+            take_up(workspace, unfinished.key, FlowLink())
             finished.append(repo.finish(unfinished.key).run)
         else:
             fail_cut_off(workspace, unfinished.key)

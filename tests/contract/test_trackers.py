@@ -195,6 +195,17 @@ def test_a_run_ends_once_under_its_name(tracker: MlflowTracker, ending: Ended) -
     assert run.ended == int(NOW.timestamp() * 1000)
 
 
+def test_an_ended_run_goes_on_without_the_tags_that_are_taken_away(tracker: MlflowTracker) -> None:
+    run_id = opened(tracker, **{"anchored.error": "cut off", "kept": "yes"})
+    tracker.end_run(run_id, Ended.KILLED, name="one", ended=NOW)
+    for _ in range(2):
+        tracker.reopen_run(run_id, without=["anchored.error", "never there"])
+    run = tracker.run(run_id)
+    assert (run.name, run.ending) == ("one", None)
+    assert "anchored.error" not in run.tags
+    assert run.tags["kept"] == "yes"
+
+
 def trained(code: str, tracker: MlflowTracker, run_id: str, cwd: Path) -> Any:
     """A script's process with the variables that training gets."""
     return subprocess.run(

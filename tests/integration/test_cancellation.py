@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from anchored.journal import Step, new_key
+from anchored.records import FlowLink, TrackedRun
+from anchored.steps import open_run, reproduce
 from anchored.steps.close_run import close_dead, close_flow_runs
-from tests.killed import assert_cache_is_whole, assert_nothing_is_left, kill, trainings
+from tests.killed import (
+    assert_cache_is_whole,
+    assert_nothing_is_left,
+    kill,
+    resume,
+    running,
+    started,
+    trainings,
+)
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo
 from tests.services.prefect_server import PrefectServer
@@ -28,36 +40,157 @@ if params["power"] == 2:
 )
 
 
-def tracked(repo: Repo, name: str):
+def tracked(repo: Repo, name: str) -> TrackedRun:
     (found,) = repo.open().tracker.runs_named(name)
     return found
 
 
-def test_cancelled_and_crashed_flow_runs(repo: Repo, prefect_server: PrefectServer) -> None:
+def assert_closed(repo: Repo, name: str, said: str) -> None:
+    """The run is over, and nothing of it is left: no process, worktree, journal or ref."""
+    run = tracked(repo, name)
+    assert run.ending == "killed"
+    assert run.tags["anchored.state"] == "failed"
+    assert run.tags["anchored.error"].startswith(said)
+    assert_nothing_is_left(repo)
+    assert_cache_is_whole(repo)
+
+
+def assert_waits(repo: Repo, name: str) -> None:
+    """The run can be resumed; meanwhile the tracker does not call it running."""
+    run = tracked(repo, name)
+    assert run.ending == "killed"
+    assert run.tags["anchored.state"] == "failed"
+    assert run.tags["anchored.error"] == "cancelled in Prefect; `anchored resume` finishes the run"
+    assert len(repo.git("worktree", "list").splitlines()) == 1
+    assert not trainings(repo)
+
+
+def assert_sealed_in_the_end(repo: Repo, name: str) -> None:
+    run = tracked(repo, name)
+    assert (run.ending, run.tags["anchored.state"]) == ("finished", "sealed")
+    assert "anchored.error" not in run.tags
+    assert_nothing_is_left(repo)
+
+
+@contextmanager
+def held_up(origin: Path) -> Iterator[None]:
+    """The Git remote takes no push to its end."""
+    hook = origin / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\nwhile [ -e "$0" ]; do sleep 0.1; done\nexit 1\n')
+    hook.chmod(0o755)
+    try:
+        yield
+    finally:
+        hook.unlink()
+
+
+def test_a_worker_closes_what_is_cancelled_or_killed(
+    repo: Repo, prefect_server: PrefectServer
+) -> None:
     repo.script(SLOW)
     deploy(prefect_server)
     flows, data = Flows(prefect_server), (repo.root / "data/numbers.csv").read_bytes()
     with worker(prefect_server, repo.root.parent, ANCHORED_REPO=str(repo.root)):
-        # Cancelled in mid-training.
-        one = flows.start("experiment/on-demand", run_name="cancelled", params={"power": 2})
-        wait_for(lambda: "sleeping" in flows.log(one), 90)
+        # Cancelled in mid-training; its output is in the log while it goes on.
+        flow_run = flows.start("experiment/on-demand", run_name="cancelled", params={"power": 2})
+        wait_for(lambda: "sleeping" in flows.log(flow_run), 90, interval=0.3)
         assert len(trainings(repo)) >= 2
-        flows.cancel(one)
-        ended = flows.ended(one)
-        print(ended["state"], json.dumps(flows.log(one), indent=1))
-        assert ended["state_type"] == "CANCELLED", ended["state"]
-        assert_nothing_is_left(repo)
-        run = tracked(repo, "cancelled")
-        assert run.ending == "killed"
-        assert run.tags["anchored.state"] == "failed"
-        assert run.tags["anchored.error"] == "cancelled in Prefect"
+        flows.cancel(flow_run)
+        assert flows.ended(flow_run)["state_type"] == "CANCELLED"
+        assert_closed(repo, "cancelled", "cancelled in Prefect")
 
-        # Its process is killed in mid-training: the worker is there to call the hook.
-        two = flows.start("experiment/on-demand", run_name="crashed", params={"power": 2})
-        wait_for(lambda: "sleeping" in flows.log(two), 90)
-        process_of(two).kill()
-        assert flows.ended(two)["state_type"] == "CRASHED"
-        wait_for(lambda: tracked(repo, "crashed").ending is not None, 60, interval=0.3)
-        print(json.dumps(flows.log(two), indent=1))
-        wait_for(lambda: not trainings(repo), 30)
-        assert_nothing_is_left(repo)
+        # Its process is killed in mid-training: its children outlive it.
+        flow_run = flows.start("experiment/on-demand", run_name="killed", params={"power": 2})
+        wait_for(lambda: "sleeping" in flows.log(flow_run), 90, interval=0.3)
+        process_of(flow_run).kill()
+        assert flows.ended(flow_run)["state_type"] == "CRASHED"
+        wait_for(lambda: any("closed as failed" in line for line in flows.log(flow_run)), 60)
+        assert_closed(repo, "killed", "the flow run crashed: Process exited with status code: -9")
+
+        # Cancelled after training: nothing is lost with it.
+        with held_up(repo.origin):
+            flow_run = flows.start("experiment/on-demand", run_name="pushing")
+            wait_for(lambda: any(step == Step.COMMITTED for step in steps(repo)), 90)
+            flows.cancel(flow_run)
+            assert flows.ended(flow_run)["state_type"] == "CANCELLED"
+    assert_waits(repo, "pushing")
+    assert (repo.root / "data/numbers.csv").read_bytes() == data
+    done = repo.anchored("resume", **prefect_server.env)
+    assert "pushing: finished, sealed" in done.stderr
+    assert_sealed(repo, repo.runs()[0])
+    assert_sealed_in_the_end(repo, "pushing")
+    # It belongs to the flow run that finished it.
+    assert tracked(repo, "pushing").tags["prefect.flow_run_id"] != flow_run
+
+
+def steps(repo: Repo) -> list[Step]:
+    return [journal.step for journal in repo.open().journals.all()]
+
+
+# --- the same, one by one and without Prefect -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["after tracker.open_run", "after store.push", "after store.checkout",
+     "after journals.write TRAINED", "after code.publish"],
+)  # fmt: skip
+def test_cut_off_outside_of_training_waits_for_resume(repo: Repo, point: str) -> None:
+    kill(repo, point)
+    assert close_flow_runs(repo.open(), {"another flow run"}, "cancelled in Prefect") == []
+    assert tracked(repo, "one").ending is None
+    for _ in range(2):
+        (said,) = close_flow_runs(repo.open(), {""}, "cancelled in Prefect")
+        assert said == "one is left for `anchored resume`: cancelled in Prefect"
+        assert_waits(repo, "one")
+    assert close_dead(repo.open()) == []
+    assert len(resume(repo)) == 1
+    assert_sealed_in_the_end(repo, "one")
+
+
+def test_a_run_that_was_sealed_before_its_end_stays_sealed(repo: Repo) -> None:
+    kill(repo, "after tracker.end_run")
+    close_flow_runs(repo.open(), {""}, "cancelled in Prefect")
+    assert tracked(repo, "one").tags["anchored.state"] == "sealed"
+    assert len(resume(repo)) == 1
+    assert_sealed_in_the_end(repo, "one")
+
+
+def test_what_nobody_owns_and_was_cut_off_in_training_is_closed(repo: Repo) -> None:
+    repo.script(SLOW)
+    alive = started(running, repo, "alive", {"params": {"power": 2}})
+    try:
+        wait_for(lambda: len(trainings(repo)) >= 2, 60)
+        kill(repo, "after report.output", params={"power": 2})
+        (said,) = close_dead(repo.open())
+        assert said == "one was cut off in training, and is closed as failed"
+        assert close_dead(repo.open()) == []
+        assert len(trainings(repo)) >= 2
+        assert tracked(repo, "alive").ending is None
+    finally:
+        alive.kill()
+        alive.join()
+    close_dead(repo.open())
+    assert_closed(repo, "one", "training was cut off")
+    assert_closed(repo, "alive", "training was cut off")
+
+
+def test_a_run_of_this_very_process_is_not_taken_for_dead(repo: Repo) -> None:
+    workspace = repo.open()
+    key = open_run.open_run(workspace, open_run.RunRequest(name="one"), FlowLink()).key
+    workspace.journals.write(workspace.journal(key).at(Step.TRAINING))
+    assert close_dead(workspace) == []
+    assert tracked(repo, "one").ending is None
+    workspace.journals.release(key)
+    assert len(close_dead(workspace)) == 1
+
+
+def test_a_reproduction_that_was_cut_off_is_over_wherever_that_was(repo: Repo) -> None:
+    repo.run("one")
+    workspace = repo.open()
+    original = reproduce.located(workspace, "one", reproduce.Request())
+    key = reproduce.open_reproduction(workspace, original, FlowLink("flow", ""), key=new_key()).key
+    workspace.journals.release(key)
+    close_flow_runs(workspace, {"flow"}, "cancelled in Prefect")
+    assert_closed(repo, "reproduction of one", "cancelled in Prefect")

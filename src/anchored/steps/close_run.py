@@ -131,13 +131,14 @@ def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
     return Unfinished(key=opened.key, run=opened.run, step=opened.step)
 
 
-def fail_cut_off(repo: TrainingRepo, key: str) -> None:
+def fail_cut_off(repo: TrainingRepo, key: str, reason: str | None = None) -> None:
     """Closes a run whose training was cut off, or that was being closed as failed already."""
     run, said = repo.journal(key).run, None
     with suppress(UnknownRun):
         said = repo.tracker.run(run.run_id).tags.get(tags.ERROR)
     what = "training" if run.reproduces is None else "the reproduction"
-    fail_run(repo, key, TrainingFailed(said or f"{what} was cut off"), killed=said is None)
+    reason = reason or f"{what} was cut off"
+    fail_run(repo, key, TrainingFailed(said or reason), killed=said in {None, reason})
 
 
 def close_flow_runs(repo: TrainingRepo, flow_runs: Collection[str], reason: str) -> list[str]:
@@ -180,7 +181,7 @@ def _claimed_dying(repo: TrainingRepo, key: str) -> Journal | None:
 def _closed(repo: TrainingRepo, left: Unfinished, reason: str) -> str:
     """Closes one run, or leaves it for `resume`."""
     if not left.resumable:
-        fail_run(repo, left.key, TrainingFailed(reason), killed=True)
+        fail_cut_off(repo, left.key, reason)
         return f"{left.run.name} is closed as failed: {reason}"
     try:
         _leave_open(repo, left, f"{reason}; `anchored resume` finishes the run")
