@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from prefect import flow, runtime
 
-from anchored.decisions.audit import Audit, audit_of
+from anchored.decisions.audit import Audit, RunsLost, audit_of
 from anchored.decisions.audit_facts import ObjectName
 from anchored.errors import AnchoredError
 from anchored.steps.audit_runs import batches
@@ -31,6 +31,8 @@ def _name() -> str:
 def audit(repo: str | None = None, deep: bool = False) -> Audit:
     """What is wrong with any run of the experiment: commit, pointers, objects, environment.
 
+    The flow run fails where a run that was sealed is lost, so that somebody is told.
+
     Args:
         repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
         deep: Hash every byte in the DVC remote, too.
@@ -47,4 +49,6 @@ def audit(repo: str | None = None, deep: bool = False) -> Audit:
     found = audit_of(subjects, traces, held, rotten)
     found = replace(found, seconds=time.monotonic() - begun)
     tell_audit(root, as_one(found))
+    if not found.is_clean:
+        raise RunsLost(found)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 
 from prefect import flow, runtime
 
@@ -13,6 +13,7 @@ from anchored.records import Reproduction
 from anchored.steps.reproduce import Request
 from anchored.workspace import open_repo
 from tasks.open_clone import training_root
+from tasks.presenting import verdict_state
 from tasks.reproduce_run import (
     fetch_run,
     locate_run,
@@ -69,7 +70,9 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
     try:
         fetched = fetch_run(root, original)
         again = reproduce_run(root, run, original, fetched, request)
-        return record_verdict(root, run, original, again, request)
+        reproduction = record_verdict(root, run, original, again, request)
+        # Prefect takes a state for the flow run's end, and hands its data to the caller.
+        return cast("Reproduction", verdict_state(reproduction))
     except BaseException as error:
         close_run(root, run, error, killed=not isinstance(error, Exception))
         raise

@@ -5,7 +5,8 @@ What they hand on is large: `as_one` spares Prefect from looking through all of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
 from prefect import task
@@ -13,6 +14,7 @@ from prefect.utilities.annotations import opaque
 
 from anchored.decisions.audit import Audit
 from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
+from anchored.errors import GitRemoteFailed, RemoteFailed
 from anchored.steps import audit_runs as steps
 from tasks.presenting_audit import present_audit
 from tasks.reporting import opened
@@ -25,6 +27,16 @@ WARNED = 20  # findings that go to the log one by one; the table has more of the
 def as_one(value: Value) -> Value:
     """A value for a task that Prefect takes for one thing, whatever is in it."""
     return cast("Value", opaque(value))
+
+
+@contextmanager
+def _of_an_audit() -> Iterator[None]:
+    try:
+        yield
+    except (GitRemoteFailed, RemoteFailed) as error:
+        # Their hint is that of a run that waits to be resumed.
+        error.hint = "an audit changes nothing: once the remote answers again, run it again"
+        raise
 
 
 @task(name="ask_tracker", task_run_name="ask tracker", **RETRIED)
@@ -41,7 +53,8 @@ def ask_tracker(repo: str) -> tuple[Subject, ...]:
 def ask_git(repo: str, subjects: tuple[Subject, ...]) -> dict[str, Trace]:
     """Where the runs' commits stand, and what the pointers in them name."""
     workspace = opened(repo)
-    traces = steps.traces(workspace, subjects)
+    with _of_an_audit():
+        traces = steps.traces(workspace, subjects)
     workspace.report.say(f"{len(traces):,} runs traced to their commits")
     return traces
 
@@ -50,7 +63,8 @@ def ask_git(repo: str, subjects: tuple[Subject, ...]) -> dict[str, Trace]:
 def ask_remote(repo: str, traces: dict[str, Trace]) -> Holdings:
     """What the DVC remote holds of what the runs need."""
     workspace = opened(repo)
-    held = steps.holdings(workspace, traces)
+    with _of_an_audit():
+        held = steps.holdings(workspace, traces)
     size = sum(held.sizes.values())
     workspace.report.say(f"{len(held.sizes):,} of {held.count:,} objects there, {size:,} bytes")
     return held
@@ -60,7 +74,8 @@ def ask_remote(repo: str, traces: dict[str, Trace]) -> Holdings:
 def hash_objects(repo: str, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
     """Reads objects in the DVC remote; those whose bytes are not what their names say."""
     workspace = opened(repo)
-    rotten = steps.rotten(workspace, objects)
+    with _of_an_audit():
+        rotten = steps.rotten(workspace, objects)
     workspace.report.say(f"{len(objects):,} objects hashed, {len(rotten):,} of them not whole")
     return rotten
 

@@ -7,9 +7,11 @@ import re
 from prefect import runtime
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from anchored.decisions.naming import flow_tags
-from anchored.records import FlowLink, Reproduction, RunRecord
+from anchored.records import FlowLink, Reproduction, RunRecord, Verdict
 
 
 def current_flow() -> FlowLink:
@@ -55,6 +57,22 @@ def present_reproduction(original: RunRecord, reproduction: Reproduction) -> Non
         key=artifact_key("verdict", original.experiment),
         table=verdict_table(reproduction),
         description=f"**{as_markdown(original.name)}** is **{reproduction.verdict}**{causes}",
+    )
+
+
+STATES = {Verdict.DIFFERENT: "Different", Verdict.FAILED: "Not reproduced"}
+
+
+def verdict_state(reproduction: Reproduction) -> State[Reproduction]:
+    """The end of a flow run that gave this verdict: it did its work, and its name tells the news.
+
+    A flow that returns it hands the reproduction to its caller.
+    """
+    said = f"{reproduction.name} is {reproduction.verdict}"
+    return Completed(
+        name=STATES.get(reproduction.verdict, "Completed"),
+        message="\n".join([said, *reproduction.causes]),
+        data=reproduction,
     )
 
 

@@ -444,6 +444,11 @@ def test_the_command_and_its_flow(
 
     begun = {"name": {"any_": ["audit sums"]}, "start_time": {"after_": asked}}
     (flow_run,) = api("flow_runs/filter", flow_runs=begun)
+    assert flow_run["state_type"] == "FAILED"
+    said = flow_run["state"]["message"]
+    assert (
+        "1 of 1 runs can no longer be reproduced (1 object-missing)\nhint: `anchored audit`" in said
+    )
     ours = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
     artifacts = {a["type"]: a for a in api("artifacts/filter", **ours)}
     assert finding["detail"] in artifacts["table"]["data"]

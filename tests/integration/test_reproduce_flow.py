@@ -31,7 +31,8 @@ def test_an_identical_result_is_told_everywhere(
     mine = {"flow_runs": {"id": {"any_": [tags["prefect.flow_run_id"]]}}}
     (flow_run,) = api("flow_runs/filter", **mine)
     assert flow_run["name"] == run.name
-    assert flow_run["state_type"] == "COMPLETED"
+    assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", "Completed")
+    assert flow_run["state"]["message"] == f"{run.name} is identical"
     assert {f"run:{run.name}", f"commit:{run.git.commit[:12]}"} <= set(flow_run["tags"])
     assert flow_run["labels"]["dvc_model_md5/models/model.bin"] == run.model[0].md5
     tables = api("artifacts/filter", **mine)
@@ -48,7 +49,7 @@ def test_an_identical_result_is_told_everywhere(
 
 
 def test_a_result_that_does_not_hold_has_exit_code_1(
-    repo: Repo, prefect_server: PrefectServer
+    repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
 ) -> None:
     repo.script(NOISY)
     repo.run("one")
@@ -56,13 +57,16 @@ def test_a_result_that_does_not_hold_has_exit_code_1(
     assert done.returncode == 1
     assert "one is different" in done.stdout
     assert "training is not deterministic" in done.stdout
+    (flow_run,) = api("flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", "Different")
+    assert flow_run["state"]["message"].startswith("one is different\ntraining is not determ")
     near = repo.anchored("reproduce", "one", "--tolerance", "total=1", **prefect_server.env)
     assert near.returncode == 0, near.stderr
     assert "one is equivalent" in near.stdout
 
 
 def test_what_is_lost_is_a_verdict_and_what_is_silent_a_failed_service(
-    repo: Repo, prefect_server: PrefectServer
+    repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
 ) -> None:
     run = repo.run("one")
     forget_cache(repo)
@@ -72,11 +76,16 @@ def test_what_is_lost_is_a_verdict_and_what_is_silent_a_failed_service(
     done = repo.anchored("reproduce", "one", "--json", **prefect_server.env)
     assert done.returncode == 1, done.stderr
     assert run.data[0].md5 in done.stdout
+    (flow_run,) = api("flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", "Not reproduced")
     repo.store.rename(repo.store.with_name("away"))
     repo.store.touch()
     done = repo.anchored("reproduce", "one", **prefect_server.env)
     assert done.returncode == 3, done.stderr
     assert "hint:" in done.stderr
+    (flow_run,) = api("flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    assert flow_run["state_type"] == "FAILED"
+    assert "\nhint: " in flow_run["state"]["message"]
 
 
 @pytest.mark.parametrize(

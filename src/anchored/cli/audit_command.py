@@ -33,17 +33,15 @@ def run(arguments: Namespace) -> int:
 
 def _audited(repo: str, *, deep: bool) -> Audit:
     from anchored.cli.prefect_session import prefect_session
-    from anchored.errors import GitRemoteFailed, RemoteFailed
+    from anchored.decisions.audit import RunsLost
 
     try:
         with prefect_session():
             from flows.audit import audit
 
             return audit(repo=repo, deep=deep)
-    except (GitRemoteFailed, RemoteFailed) as error:
-        # Their hint is that of a run that waits to be resumed.
-        error.hint = "an audit changes nothing: once the remote answers again, run it again"
-        raise
+    except RunsLost as lost:
+        return lost.audit
 
 
 def findings(found: Audit) -> Table:

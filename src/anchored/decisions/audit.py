@@ -5,6 +5,7 @@ A finding is rot, but for `unsealed`: a run that failed or was cut off never was
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import Any
 
 from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
 from anchored.decisions.tags import ENVIRONMENT
+from anchored.errors import AnchoredError
 from anchored.records import ENVIRONMENT_DOCUMENT, CommitStanding, Pointer, RunRecord
 
 CHILDREN_NAMED = 100  # of one folder and one run; how many more there are is said
@@ -66,6 +68,22 @@ class Audit:
             "objects": self.objects,
             "seconds": round(self.seconds, 3),
         }
+
+
+class RunsLost(AnchoredError):
+    """An audit found rot; `audit` has the findings."""
+
+    def __init__(self, audit: Audit) -> None:
+        rotten = [f for f in audit.findings if f.problem != Problem.UNSEALED]
+        lost = len({finding.run_id for finding in rotten})
+        counts = Counter(str(finding.problem) for finding in rotten)
+        problems = ", ".join(f"{count:,} {problem}" for problem, count in sorted(counts.items()))
+        super().__init__(
+            f"{lost:,} of {audit.runs:,} runs can no longer be reproduced ({problems})",
+            hint="`anchored audit` lists what is lost; what another clone or cache still has can "
+            "be pushed again from there (`git push`, `dvc push`)",
+        )
+        self.audit = audit
 
 
 def audit_of(
