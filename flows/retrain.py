@@ -11,18 +11,27 @@ from prefect.states import Completed
 from anchored.decisions.gate import Outcome, Retrained
 from anchored.journal import new_key
 from anchored.steps.gate import is_pending, recorded_decision
-from anchored.workspace import open_repo, root_of
+from anchored.workspace import open_repo
 from flows.experiment import sealed_run
+from tasks.open_clone import training_root
 from tasks.open_run import open_run
 from tasks.reporting import RunLog
 from tasks.retrain_run import find_equal_run, judge_run, promote_run, refresh_data
+from tasks.state_hooks import close_cut_off, close_dead
 
 
 def _name() -> str:
     return str(runtime.flow_run.parameters.get("run_name") or "retrain")
 
 
-@flow(name="retrain", flow_run_name=_name, persist_result=False, validate_parameters=False)
+@flow(
+    name="retrain",
+    flow_run_name=_name,
+    persist_result=False,
+    validate_parameters=False,
+    on_cancellation=[close_cut_off],
+    on_crashed=[close_cut_off],
+)
 def retrain(
     repo: str | None = None, run_name: str | None = None, params: dict[str, Any] | None = None
 ) -> Retrained:
@@ -34,7 +43,8 @@ def retrain(
         params: Parameters on top of `[train.params]`.
 
     """
-    root = str(root_of(repo))
+    root = training_root(repo)
+    close_dead(root)
     with open_repo(root).journals.alone("retrain", RunLog().say):
         retrained = _retrained(root, run_name, params or {})
     state: object = Completed(

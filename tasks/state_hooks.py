@@ -20,7 +20,7 @@ from prefect.logging.loggers import flow_run_logger
 from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, TrainingFailed
 from anchored.steps import close_run as steps
-from anchored.workspace import open_repo, root_of
+from anchored.workspace import folder_of, open_repo
 from tasks.reporting import RunLog, opened
 
 CANCELLED = "cancelled in Prefect"
@@ -33,7 +33,7 @@ def close_cut_off(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     cancelled = state.type in {StateType.CANCELLING, StateType.CANCELLED}
     reason = CANCELLED if cancelled else f"{CRASHED}: {redact(state.message or 'no reason given')}"
     try:
-        repo = open_repo(root_of(flow_run.parameters.get("repo")), RunLog(log))
+        repo = open_repo(folder_of(flow_run.parameters.get("repo")), RunLog(log))
         for said in steps.close_flow_runs(repo, _with_subflows(flow_run), reason):
             log.info(said)
     except AnchoredError as error:

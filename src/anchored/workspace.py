@@ -102,6 +102,13 @@ def root_of(repo: str | Path | None, report: Report | None = None) -> Path:
     return GitRepo.top_level(_start(repo))
 
 
+def folder_of(repo: str | Path | None) -> Path:
+    """As `root_of`, but asks no server: a URL's clone is where it is, and as it is."""
+    if address := address_of(repo):
+        return _clones().folder(address)
+    return root_of(repo)
+
+
 def address_of(repo: str | Path | None) -> GitAddress | None:
     """The URL that is meant; None where it is a folder on this machine."""
     from anchored.decisions.git_address import git_address

@@ -78,7 +78,7 @@ def test_an_outcome_is_said_in_a_sentence() -> None:
         == f"nothing changed since run 'nightly' ({run.run_id})"
     )
     refused = Retrained(Outcome.REFUSED, run, decision(0.5, 0.4))
-    assert refused.reason == "'nightly' is refused: rmse 0.5, the champion's 0.4: worse"
+    assert refused.reason == "rmse 0.5, the champion's 0.4: worse"
     assert refused.to_json()["equals"] is None
     assert Retrained(Outcome.SKIPPED, run).to_json()["equals"] == run.run_id
 

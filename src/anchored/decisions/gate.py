@@ -75,12 +75,11 @@ class Retrained:
     @property
     def reason(self) -> str:
         """The outcome in a sentence."""
-        name = repr(self.run.name)
         if self.outcome == Outcome.SKIPPED:
-            return f"nothing changed since run {name} ({self.run.run_id})"
+            return f"nothing changed since run {self.run.name!r} ({self.run.run_id})"
         if self.decision is None:
-            return f"{name} is sealed; no gate and registry are configured"
-        return f"{name} is {self.outcome}: {self.decision.reason}"
+            return f"{self.run.name!r} has no gate to pass: see [retrain] in anchored.toml"
+        return self.decision.reason
 
     def to_json(self) -> dict[str, Any]:
         return {
