@@ -155,13 +155,16 @@ def _tracker(config: Config, root: Path) -> Tracker:
         raise ConfigError(
             "W&B is not supported yet", file="anchored.toml", key="tracker.kind", hint="use mlflow"
         )
+    from anchored.adapters.mlflow_place import resolved
     from anchored.adapters.mlflow_tracker import MlflowTracker
+    from anchored.stack_record import page_of_tracker
 
     tracker = MlflowTracker(
         config.tracker.uri,
         experiment=config.experiment,
         root=root,
         lock=root / FOLDER / "tracker.lock",
+        page=page_of_tracker(root, resolved(config.tracker.uri, root)),
     )
     key = (tracker.kind, tracker.uri, config.experiment, root)
     if key not in _ASIDE and _LOADING:

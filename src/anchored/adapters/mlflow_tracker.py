@@ -56,16 +56,20 @@ class MlflowTracker:
     """Runs of one MLflow experiment.
 
     `lock` is a file that two first runs at once take turns on: MLflow's migrations of a new
-    database do not (seen with MLflow 3.17.2).
+    database do not (seen with MLflow 3.17.2). `page` is where somebody serves MLflow's pages of a
+    database, which has none of its own.
     """
 
     kind = "mlflow"
 
-    def __init__(self, uri: str, *, experiment: str, root: Path, lock: Path) -> None:
+    def __init__(
+        self, uri: str, *, experiment: str, root: Path, lock: Path, page: str = ""
+    ) -> None:
         self.uri = resolved(uri, root)
         self.takes_runs = not is_file_store(uri)
         self._keys = Keys(flat=not self.takes_runs)
         self._experiment, self._root, self._lock = experiment, root, lock
+        self._page = self.uri if self.uri.startswith("http") else page
         self._names: dict[str, str] = {}  # of experiments, by id
 
     @cached_property
@@ -376,8 +380,8 @@ class MlflowTracker:
 
     def _tracked(self, run: Any) -> TrackedRun:
         info, url = run.info, ""
-        if self.uri.startswith("http"):
-            base = redact(self.uri).replace("***@", "").rstrip("/")
+        if self._page:
+            base = redact(self._page).replace("***@", "").rstrip("/")
             url = f"{base}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
         return TrackedRun(
             run_id=info.run_id,

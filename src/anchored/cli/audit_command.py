@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anchored.workspace import load_tracker_aside, open_repo
@@ -36,7 +37,7 @@ def _audited(repo: str, *, deep: bool) -> Audit:
     from anchored.decisions.audit import RunsLost
 
     try:
-        with prefect_session():
+        with prefect_session(Path(repo)):
             from flows.audit import audit
 
             return audit(repo=repo, deep=deep)

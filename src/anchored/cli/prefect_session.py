@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from anchored.cli.console import steps_shown
 from anchored.errors import AnchoredError, ServiceFailed
+from anchored.loopback import answers
+from anchored.stack_record import PREFECT, read_stack
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -19,10 +23,11 @@ QUIET = {
 
 
 @contextmanager
-def prefect_session() -> Iterator[None]:
+def prefect_session(root: Path) -> Iterator[None]:
     """Runs flows in this process, with their steps shown.
 
-    Raises `ServiceFailed` where Prefect's own server is the trouble.
+    The server is the one that is configured, else that of the repo's local stack while it is up,
+    else a temporary one. Raises `ServiceFailed` where Prefect's own server is the trouble.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -35,9 +40,14 @@ def prefect_session() -> Iterator[None]:
 
     # Joining the heartbeat's thread costs a second a flow run (Prefect 3.8.8), and nobody watches:
     # the terminal sees when this process dies.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), steps_shown() as say:
-        if not PREFECT_API_URL.value():
-            say("no Prefect server is configured: starting one for this command, which takes ~10 s")
+    settings: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    instead = ""
+    if not PREFECT_API_URL.value():
+        stack, instead = _of_stack(root)
+        settings |= {PREFECT_API_URL: stack} if stack else {}
+    with temporary_settings(settings), steps_shown() as say:
+        if instead:
+            say(f"{instead}: starting one for this command, which takes ~10 s")
         try:
             yield
         except (AnchoredError, KeyboardInterrupt):
@@ -46,12 +56,23 @@ def prefect_session() -> Iterator[None]:
             if _is_prefect_trouble(error):
                 raise ServiceFailed(
                     f"the Prefect server does not answer: {error}",
-                    hint="start it, or unset PREFECT_API_URL to run with a temporary one",
+                    hint="`anchored up` mends the local stack; a server of your own is the one "
+                    "that PREFECT_API_URL names, and without it a temporary one is started",
                 ) from error
             raise
         finally:
             # Before a temporary server ends: what was still to be logged could not reach it.
             APILogHandler().flush()
+
+
+def _of_stack(root: Path) -> tuple[str, str]:
+    """The API of the repo's local stack if it answers; else why another server is needed."""
+    record = read_stack(root)
+    if not record.runs(PREFECT):
+        return "", "no Prefect server is configured"
+    if not answers(f"{record.url(PREFECT)}/api/health"):
+        return "", "the local stack's Prefect server does not answer"
+    return f"{record.url(PREFECT)}/api", ""
 
 
 def _is_prefect_trouble(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ def run(arguments: Namespace) -> int:
     from anchored.cli.prefect_session import prefect_session
     from anchored.records import Verdict
 
-    with prefect_session():
+    with prefect_session(repo.root):
         from anchored.steps.find_runs import found
         from flows.reproduce import reproduce
 

@@ -36,7 +36,7 @@ def _ended(repo: TrainingRepo, unfinished: Unfinished) -> tuple[dict[str, str], 
             fail_cut_off(repo, unfinished.key)
             said.print(f"{run.name}: was cut off, and is closed as failed", markup=False)
             return {**result, "state": "failed"}, 0
-        with prefect_session():
+        with prefect_session(repo.root):
             from flows.experiment import experiment
 
             experiment(repo=str(repo.root), run_name=run.name, resume=unfinished.key)

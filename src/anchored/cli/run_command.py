@@ -20,7 +20,7 @@ def run(arguments: Namespace) -> int:
     from anchored.cli import console, render
     from anchored.cli.prefect_session import prefect_session
 
-    with prefect_session():
+    with prefect_session(repo.root):
         from flows.experiment import experiment
 
         sealed = experiment(

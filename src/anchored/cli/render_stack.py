@@ -1,0 +1,51 @@
+"""The local stack as tables for people."""
+
+from __future__ import annotations
+
+import os
+
+from rich.markup import escape
+from rich.table import Table
+
+from anchored.cli.render import human_size
+from anchored.stack.standing import Standing
+
+
+def places(stack: Standing, here: str) -> Table:
+    """Where to look, what can be triggered by name, where things lie, and how it ends."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "Prefect": stack.prefect,
+        "MLflow": stack.tracker,
+        "deployments": "  ".join(stack.deployments),
+        "data": _seen_from(here, str(stack.folder)),
+        "logs": _seen_from(here, str(stack.logs)),
+        "to stop it": "anchored down",
+    }
+    for what, value in rows.items():
+        if value:
+            table.add_row(what, escape(value))
+    return table
+
+
+def processes(stack: Standing) -> Table:
+    """What runs, since when, how large it is, and whether it answers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in ("", "state", "pid", "since", "memory"):
+        table.add_column(header)
+    for name, part in stack.parts.items():
+        if part is None:
+            table.add_row(name, "[red]down[/]")
+            continue
+        state = "[green]up[/]" if part.answers else "[yellow]does not answer[/]"
+        since = part.since[:19].replace("T", " ") + " UTC"
+        table.add_row(name, state, str(part.pid), since, human_size(part.memory))
+    table.add_row("in all", "", "", "", human_size(stack.memory))
+    return table
+
+
+def _seen_from(here: str, path: str) -> str:
+    """The path as short as it can be typed here."""
+    return min(path, os.path.relpath(path, here), key=len)

@@ -1,0 +1,47 @@
+"""Ports of this machine's own network, and questions to whoever listens there."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.request
+from contextlib import suppress
+from http.client import HTTPException
+from typing import Any
+
+HOST = "127.0.0.1"
+
+
+def free_port(wanted: int | None) -> int:
+    """The port that is wanted, if nobody listens on it; else one that is free now."""
+    for port in (wanted or 0, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free")
+
+
+def answers(url: str, *, patience: float = 2) -> bool:
+    """Whether a GET is answered with a status below 400 within some seconds."""
+    with suppress(OSError, HTTPException), _opener().open(url, timeout=patience):
+        return True
+    return False
+
+
+def asked(url: str, question: dict[str, Any], *, patience: float = 10) -> Any:
+    """The JSON that a POST of JSON is answered with; None where it is not."""
+    request = urllib.request.Request(  # noqa: S310 - an address of ours
+        url, json.dumps(question).encode(), {"Content-Type": "application/json"}
+    )
+    with (
+        suppress(OSError, HTTPException, ValueError),
+        _opener().open(request, timeout=patience) as answer,
+    ):
+        return json.load(answer)
+    return None
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Asks past any proxy of the environment, which knows nothing of this machine's ports."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

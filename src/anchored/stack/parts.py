@@ -1,0 +1,154 @@
+"""What the stack is made of: how each part is started, and how one sees that it works."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from anchored import __version__
+from anchored.adapters.mlflow_pages import ADDRESS
+from anchored.errors import ServiceFailed
+from anchored.journal import FOLDER as JOURNALS
+from anchored.loopback import HOST, answers, asked
+from anchored.stack.processes import environment
+from anchored.stack_record import PREFECT, TRACKER, WORKER, digest
+
+POOL, WORKER_NAME = "anchored", "local stack"
+QUERY = 2  # seconds between two questions of the worker for work
+DEPLOYING = 180.0  # seconds; it takes 2 to 4
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_COLORS": "false",
+    "PREFECT_LOGGING_COLORS": "false",
+}
+# What nobody needs of MLflow here doubles its memory; glibc otherwise keeps a heap a thread.
+LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MALLOC_ARENA_MAX": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A process of the stack. `answers` takes when it was started, in seconds since the epoch."""
+
+    title: str
+    argv: tuple[str, ...]
+    settings: Mapping[str, str]
+    answers: Callable[[float], bool]
+
+    @property
+    def made_of(self) -> str:
+        """Tells this command with these settings from any other."""
+        return digest(*self.argv, *(f"{name}={self.settings[name]}" for name in self.settings))
+
+
+def parts_of(
+    root: Path, folder: Path, *, tracker_uri: str, ports: Mapping[str, int]
+) -> dict[str, Part]:
+    """The parts by name, in the order of their start; the tracker has one if it has a port."""
+    # -P: the folder that they run in is not one to import from.
+    python, prefect = (sys.executable, "-P", "-m"), f"http://{HOST}:{ports[PREFECT]}"
+    client = QUIET | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_API_URL": f"{prefect}/api",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    }
+    parts = {
+        PREFECT: Part(
+            title="Prefect",
+            argv=(*python, "prefect", "server", "start"),
+            # Without the port in its settings the UI asks another one.
+            settings=client
+            | LEAN
+            | {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(ports[PREFECT])},
+            answers=lambda _since: answers(f"{prefect}/api/health"),
+        )
+    }
+    if TRACKER in ports:
+        pages = f"http://{HOST}:{ports[TRACKER]}"
+        artifacts, lock = (root / "mlruns").as_uri(), root / JOURNALS / "tracker.lock"
+        parts[TRACKER] = Part(
+            title="MLflow",
+            argv=(*python, "anchored.adapters.mlflow_pages", str(ports[TRACKER]), artifacts,
+                  str(lock)),
+            settings=QUIET | LEAN | {ADDRESS: tracker_uri},
+            answers=lambda _since: answers(f"{pages}/health"),
+        )  # fmt: skip
+    parts[WORKER] = Part(
+        title="the worker",
+        argv=(*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process",
+              "--name", WORKER_NAME),
+        settings=client
+        | {"ANCHORED_REPO": str(root), "PREFECT_WORKER_QUERY_SECONDS": str(QUERY)},
+        answers=lambda since: _worker_is_there(prefect, since),
+    )  # fmt: skip
+    return parts
+
+
+def deployment_file() -> Path:
+    """The project's prefect.yaml: in the wheel, or in a checkout of the project."""
+    packaged = Path(__file__).parents[1] / "prefect.yaml"
+    return packaged if packaged.exists() else Path(__file__).parents[3] / "prefect.yaml"
+
+
+def made_of_deployments() -> str:
+    """Changes with what there is to deploy: prefect.yaml, and the flows' parameters."""
+    flows = importlib.util.find_spec("flows")
+    places = flows.submodule_search_locations if flows else None
+    files = [deployment_file(), *(f for place in places or () for f in Path(place).glob("*.py"))]
+    return digest(__version__, *sorted(file.read_text() for file in files))
+
+
+def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
+    """Deploys all that prefect.yaml names. Raises `ServiceFailed`."""
+    argv = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all",
+            "--prefect-file", str(deployment_file())]  # fmt: skip
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            argv,
+            cwd=folder,
+            env=environment(folder, settings),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            timeout=DEPLOYING,
+            check=False,
+        )
+    if done.returncode:
+        raise failed("`prefect deploy` failed", log)
+
+
+def deployments(prefect: str) -> tuple[str, ...]:
+    """The names `FLOW/DEPLOYMENT` of all that is deployed to a server."""
+    flows = {flow["id"]: flow["name"] for flow in _all(f"{prefect}/api/flows/filter")}
+    found = _all(f"{prefect}/api/deployments/filter")
+    return tuple(sorted(f"{flows.get(d['flow_id'], '?')}/{d['name']}" for d in found))
+
+
+def failed(what: str, log: Path) -> ServiceFailed:
+    """The error of a part that did not do its work, with the last that it said."""
+    said = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
+    lines = "".join(f"\n  {line}" for line in said)
+    return ServiceFailed(f"{what}; it said last:{lines}", hint=f"all of it is in {log}")
+
+
+def _worker_is_there(prefect: str, since: float) -> bool:
+    workers = asked(f"{prefect}/api/work_pools/{POOL}/workers/filter", {})
+    return any(
+        worker["name"] == WORKER_NAME
+        and worker["status"] == "ONLINE"
+        and datetime.fromisoformat(worker["last_heartbeat_time"]).timestamp() >= since
+        for worker in workers or ()
+    )
+
+
+def _all(url: str) -> list[dict[str, Any]]:
+    return list(asked(url, {"limit": 200}) or ())

@@ -1,0 +1,110 @@
+"""Processes in the background: started, known again, ended with their children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+MARK = "ANCHORED_STACK"  # the variable by which a stack's processes are known: its folder
+LARGEST_LOG = 5_000_000  # bytes after which a log is put aside at the next start
+KILLED = 10.0  # seconds for those that were killed to be gone
+
+
+def launch(
+    argv: Sequence[str], *, folder: Path, settings: Mapping[str, str], log: Path
+) -> psutil.Process:
+    """Starts a process in a session of its own, which outlives this process and its terminal.
+
+    Its environment is ours with `settings` on top, but for settings of another Prefect.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.replace(log.with_name(f"{log.name}.1"))
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=folder,
+            env=environment(folder, settings),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Nobody waits for it: whether it has ended, psutil tells.
+    process.returncode = 0
+    return psutil.Process(process.pid)
+
+
+def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """What a process of the stack sees: our variables without `PREFECT_*`, and its own."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    # They talk to each other on this machine, which no proxy can reach.
+    direct = {
+        name: ",".join(filter(None, (ours.get(name), "127.0.0.1,localhost")))
+        for name in ("NO_PROXY", "no_proxy")
+    }
+    return ours | direct | {MARK: str(folder)} | dict(settings)
+
+
+def end(leaders: Sequence[psutil.Process], *, grace: float) -> None:
+    """Ends processes and their children: asks the former, waits, kills what is still there."""
+    trees = [process for leader in leaders for process in tree_of(leader)]
+    for asked in (leaders, trees):
+        _send(asked, signal.SIGTERM)
+        _wait(asked, grace)
+    _send(trees, signal.SIGKILL)
+    _wait(trees, KILLED)
+
+
+def tree_of(leader: psutil.Process) -> list[psutil.Process]:
+    """The process and all that it started and that is still its own."""
+    with suppress(psutil.Error):
+        return [leader, *leader.children(recursive=True)]
+    return [leader]
+
+
+def strays(folder: Path) -> list[psutil.Process]:
+    """Processes of a stack that nobody recorded, or whose parents were killed."""
+    found = []
+    for process in psutil.process_iter():
+        # Other users' processes do not show their environment.
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(folder) and process.pid != os.getpid():
+                found.append(process)
+    return found
+
+
+def memory_of(tree: Iterable[psutil.Process]) -> int:
+    """Bytes that processes hold in memory, what they share counted for each of them."""
+    total = 0
+    for process in tree:
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended; one that nobody waited for is a zombie, and has."""
+    with suppress(psutil.Error):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+def _send(processes: Iterable[psutil.Process], how: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            # psutil looks whether the number is still this process's.
+            process.send_signal(how)
+
+
+def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not all(map(is_gone, processes)):
+        time.sleep(0.05)

@@ -1,0 +1,106 @@
+"""What of a repo's stack runs, and where: asked, not remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from anchored.stack.parts import deployments, parts_of
+from anchored.stack.processes import memory_of, tree_of
+from anchored.stack_record import FOLDER, PREFECT, TRACKER, WORKER, StackRecord, read_stack
+
+
+@dataclass(frozen=True, slots=True)
+class PartStanding:
+    """A process as it is: its start in ISO 8601, the memory (RSS) of its tree in bytes."""
+
+    pid: int
+    since: str
+    memory: int
+    answers: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "pid": self.pid,
+            "since": self.since,
+            "memory": self.memory,
+            "answers": self.answers,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The stack as it is. URLs of what does not run are empty; None is a part that does not."""
+
+    folder: Path
+    was_up: bool
+    prefect: str = ""
+    tracker: str = ""
+    deployments: tuple[str, ...] = ()
+    parts: dict[str, PartStanding | None] = field(default_factory=dict)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether every part is there and answers."""
+        return bool(self.parts) and all(part and part.answers for part in self.parts.values())
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all parts together."""
+        return sum(part.memory for part in self.parts.values() if part)
+
+    @property
+    def logs(self) -> Path:
+        return logs_of(self.folder)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "up": self.is_up,
+            "prefect": self.prefect,
+            "api": self.prefect and f"{self.prefect}/api",
+            "tracker": self.tracker,
+            "deployments": list(self.deployments),
+            "processes": {name: part and part.to_json() for name, part in self.parts.items()},
+            "data": str(self.folder),
+            "logs": str(self.logs),
+        }
+
+
+def logs_of(folder: Path) -> Path:
+    """Where a stack's logs lie, a file for each part."""
+    return folder / "logs"
+
+
+def standing(root: Path) -> Standing:
+    """What runs of the repo's stack. Changes nothing."""
+    record, folder = read_stack(root), root / FOLDER
+    known = Standing(folder, was_up=bool(record.ports))
+    if not record.processes:
+        return known
+    names = [PREFECT, *([TRACKER] if record.shows else []), WORKER]
+    ports = {name: port for name, port in record.ports.items() if name in names}
+    parts = parts_of(root, folder, tracker_uri="", ports=ports)
+    return Standing(
+        folder,
+        was_up=True,
+        prefect=(prefect := record.url(PREFECT) if record.runs(PREFECT) else ""),
+        tracker=record.url(TRACKER) if record.runs(TRACKER) else record.elsewhere,
+        deployments=deployments(prefect) if prefect else (),
+        parts={name: _part(record, name, parts[name].answers) for name in names},
+    )
+
+
+def _part(record: StackRecord, name: str, answers: Any) -> PartStanding | None:
+    started = record.processes.get(name)
+    process = started.process() if started else None
+    if started is None or process is None:
+        return None
+    return PartStanding(
+        pid=started.pid,
+        since=datetime.fromtimestamp(started.created, UTC).isoformat(timespec="seconds"),
+        memory=memory_of(tree_of(process)),
+        answers=answers(started.created),
+    )

@@ -1,0 +1,159 @@
+"""Brings the stack up, as far as it is not: what runs and answers is left alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from anchored.decisions.redaction import url_without_credentials
+from anchored.errors import NotReady
+from anchored.loopback import free_port
+from anchored.ports import Report
+from anchored.stack.down import ended
+from anchored.stack.parts import (
+    Part,
+    deploy,
+    deployments,
+    failed,
+    made_of_deployments,
+    parts_of,
+)
+from anchored.stack.processes import launch
+from anchored.stack.standing import Standing, logs_of, standing
+from anchored.stack_record import (
+    PREFECT,
+    TRACKER,
+    WORKER,
+    StackRecord,
+    Started,
+    digest,
+    read_stack,
+    stack_locked,
+    write_stack,
+)
+
+STARTING = 120.0  # seconds that a part gets until it answers; a first start takes some 12
+ANSWERING = 30.0  # seconds that one gets which runs already: the machine may be training
+
+
+def bring_up(root: Path, tracker_uri: str, report: Report) -> Standing:
+    """Starts what of the repo's stack does not run or answer, and deploys the flows to it.
+
+    Interrupted or failed, it ends what it has started. Raises `ServiceFailed` with the last lines
+    of the part that did not come up, and `NotReady`.
+    """
+    if not (root / ".dvc").is_dir():
+        raise NotReady(f"{root} is not set up for DVC", hint="run `anchored init`")
+    with stack_locked(root, lambda: report.say("another `anchored` is at work; waiting")) as folder:
+        stack = _Stack(root, folder, tracker_uri, report)
+        try:
+            stack.bring_up()
+        except BaseException:
+            stack.undo()
+            raise
+    return standing(root)
+
+
+class _Stack:
+    """The stack while it is brought up. The record on disk is always what there is."""
+
+    def __init__(self, root: Path, folder: Path, tracker_uri: str, report: Report) -> None:
+        self._root, self._folder, self._report = root, folder, report
+        self._record = _with_ports(read_stack(root), tracker_uri)
+        ports = dict(self._record.ports)
+        if self._record.elsewhere:
+            ports.pop(TRACKER, None)
+        self._parts = parts_of(root, folder, tracker_uri=tracker_uri, ports=ports)
+        self._begun: list[str] = []
+
+    def bring_up(self) -> None:
+        """All parts, those that wait for nobody at once."""
+        # A tracker that has become a server elsewhere is no longer ours to show.
+        gone = [name for name in self._record.processes if name not in self._parts]
+        self._record = ended(self._root, self._record, gone)
+        servers = [name for name in self._parts if name != WORKER]
+        for name in servers:
+            self._start(name)
+        for name in servers:
+            self._await(name)
+        # A worker that has missed its server for half a minute no longer hears of cancellations
+        # (Prefect 3.8.8): a new server gets a new worker, unless that one is at work.
+        self._start(WORKER, anew=PREFECT in self._begun and not self._worker_is_busy())
+        self._await(WORKER)
+        self._deploy()
+        if not self._begun:
+            self._report.say("everything is up already")
+
+    def undo(self) -> None:
+        """Ends what was started here, and no more than that."""
+        self._record = ended(self._root, self._record, self._begun)
+
+    def _start(self, name: str, *, anew: bool = False) -> None:
+        part = self._parts[name]
+        if self._record.runs(name):
+            if not anew and self._keeps(name, part):
+                return
+            self._record = ended(self._root, self._record, [name])
+        log = self._log(name)
+        self._report.say(f"starting {part.title}")
+        self._begun.append(name)
+        process = launch(part.argv, folder=self._folder, settings=part.settings, log=log)
+        started = Started(process.pid, process.create_time(), part.made_of)
+        self._note(processes={**self._record.processes, name: started})
+
+    def _keeps(self, name: str, part: Part) -> bool:
+        """Whether what runs is what is wanted, and works."""
+        started = self._record.processes[name]
+        if started.made_of != part.made_of:
+            return False
+        deadline = time.monotonic() + ANSWERING
+        while self._record.runs(name) and time.monotonic() < deadline:
+            if part.answers(started.created):
+                return True
+            time.sleep(0.2)
+        return False
+
+    def _await(self, name: str) -> None:
+        if name not in self._begun:
+            return
+        part, started = self._parts[name], self._record.processes[name]
+        deadline = time.monotonic() + STARTING
+        while not part.answers(started.created):
+            if started.process() is None:
+                raise failed(f"{part.title} ended instead of starting", self._log(name))
+            if time.monotonic() > deadline:
+                raise failed(f"{part.title} does not answer", self._log(name))
+            time.sleep(0.1)
+        self._report.say(f"{part.title} is up")
+
+    def _deploy(self) -> None:
+        wanted, prefect = made_of_deployments(), self._record.url(PREFECT)
+        if self._record.deployed == wanted and deployments(prefect):
+            return
+        self._report.say("deploying the flows")
+        deploy(self._folder, self._parts[WORKER].settings, self._log("deploy"))
+        self._note(deployed=wanted)
+
+    def _worker_is_busy(self) -> bool:
+        started = self._record.processes.get(WORKER)
+        process = started.process() if started else None
+        return process is not None and bool(process.children())
+
+    def _log(self, name: str) -> Path:
+        return logs_of(self._folder) / f"{name}.log"
+
+    def _note(self, **changes: object) -> None:
+        self._record = replace(self._record, **changes)  # type: ignore[arg-type]
+        write_stack(self._root, self._record)
+
+
+def _with_ports(record: StackRecord, tracker_uri: str) -> StackRecord:
+    """The ports of last time, or others where somebody else listens there now."""
+    elsewhere = url_without_credentials(tracker_uri) if tracker_uri.startswith("http") else ""
+    ports = dict(record.ports)
+    for name in (PREFECT,) if elsewhere else (PREFECT, TRACKER):
+        if not record.runs(name):
+            ports[name] = free_port(ports.get(name))
+    shows = "" if elsewhere else digest(tracker_uri)
+    return replace(record, ports=ports, shows=shows, elsewhere=elsewhere)

@@ -1,0 +1,115 @@
+"""What `anchored up` started for a training repo, on disk: ports, processes, what is deployed.
+
+In `.dvc/anchored/`, beside all data of the local stack. A `.gitignore` of its own keeps the folder
+out of Git; DVC never looks into `.dvc`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+FOLDER = Path(".dvc") / "anchored"
+FILE, LOCK = "stack.json", "lock"
+PREFECT, TRACKER, WORKER = "prefect", "tracker", "worker"
+CLOCK = 2.0  # seconds by which a process's start may seem to move when the clock is set
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process that was started; `created` in seconds since the epoch.
+
+    The number alone is no proof: after a reboot it is another's. `made_of` tells command and
+    settings from others.
+    """
+
+    pid: int
+    created: float
+    made_of: str
+
+    def process(self) -> psutil.Process | None:
+        """The process, if it is this one and still runs."""
+        with suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < CLOCK
+            # One that nobody waited for, as in a container without an init, stays as a zombie.
+            if same and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class StackRecord:
+    """Ports and processes by part, and digests of the tracker shown and of what is deployed.
+
+    `elsewhere` is the page of a tracker that is a server already.
+    """
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+    processes: Mapping[str, Started] = field(default_factory=dict)
+    shows: str = ""
+    elsewhere: str = ""
+    deployed: str = ""
+
+    def url(self, part: str) -> str:
+        """Where a part with a port is served."""
+        return f"http://127.0.0.1:{self.ports[part]}"
+
+    def runs(self, part: str) -> bool:
+        """Whether the part's process is there; it may not answer yet, or not any more."""
+        started = self.processes.get(part)
+        return started is not None and started.process() is not None
+
+
+def read_stack(root: Path) -> StackRecord:
+    """What stands in the repo; an empty record where there is none that can be read."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        said = json.loads((root / FOLDER / FILE).read_text())
+        processes = {part: Started(**value) for part, value in said.pop("processes").items()}
+        return StackRecord(processes=processes, **said)
+    return StackRecord()
+
+
+def write_stack(root: Path, record: StackRecord) -> None:
+    """Puts the record in the place of the one before, whole."""
+    file = root / FOLDER / FILE
+    part = file.with_name(f"{FILE}.part")
+    part.write_text(json.dumps(asdict(record), indent=1))
+    part.replace(file)
+
+
+@contextmanager
+def stack_locked(root: Path, on_wait: Callable[[], None]) -> Iterator[Path]:
+    """The stack's folder, made if need be, for one at a time; the others say so and wait."""
+    folder = root / FOLDER
+    folder.mkdir(exist_ok=True)
+    ignored = folder / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n")
+    with (folder / LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield folder
+
+
+def digest(*parts: str) -> str:
+    """Tells texts from others without telling them: an address may hold a password."""
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def page_of_tracker(root: Path, uri: str) -> str:
+    """Where the local stack shows the tracker of a resolved URI; empty while it does not."""
+    if not (root / FOLDER / FILE).exists():
+        return ""
+    record = read_stack(root)
+    return record.url(TRACKER) if record.shows == digest(uri) and record.runs(TRACKER) else ""
