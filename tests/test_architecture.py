@@ -64,7 +64,7 @@ def test_nothing_in_the_core_prints_or_ends_the_process() -> None:
         assert found is None, f"{found} in {file}"
 
 
-def test_the_wheel_holds_the_packages_and_the_sample_and_no_tests(tmp_path: Path) -> None:
+def test_the_wheel_holds_packages_deployments_and_sample_and_no_tests(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
@@ -74,6 +74,7 @@ def test_the_wheel_holds_the_packages_and_the_sample_and_no_tests(tmp_path: Path
         ).decode()
     for source in SOURCES:
         assert str(source.relative_to(ROOT)).removeprefix("src/") in names
+    assert "anchored/prefect.yaml" in names
     assert "anchored/sample/nino_regions.dat" in names
     for name in ("train.py", "anchored.toml"):
         assert f"anchored/sample/enso/{name}" in names

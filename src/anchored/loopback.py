@@ -29,7 +29,7 @@ def answers(url: str, *, patience: float = 2) -> bool:
     return False
 
 
-def asked(url: str, question: dict[str, Any], *, patience: float = 10) -> Any:
+def asked(url: str, question: dict[str, Any], *, patience: float = 5) -> Any:
     """The JSON that a POST of JSON is answered with; None where it is not."""
     request = urllib.request.Request(  # noqa: S310 - an address of ours
         url, json.dumps(question).encode(), {"Content-Type": "application/json"}

@@ -62,10 +62,14 @@ class StackRecord:
         """Where a part with a port is served."""
         return f"http://127.0.0.1:{self.ports[part]}"
 
+    def process(self, part: str) -> psutil.Process | None:
+        """The part's process, if it runs."""
+        started = self.processes.get(part)
+        return started.process() if started else None
+
     def runs(self, part: str) -> bool:
         """Whether the part's process is there; it may not answer yet, or not any more."""
-        started = self.processes.get(part)
-        return started is not None and started.process() is not None
+        return self.process(part) is not None
 
 
 def read_stack(root: Path) -> StackRecord:

@@ -68,8 +68,10 @@ def prefect_session(root: Path) -> Iterator[None]:
 def _of_stack(root: Path) -> tuple[str, str]:
     """The API of the repo's local stack if it answers; else why another server is needed."""
     record = read_stack(root)
-    if not record.runs(PREFECT):
+    if PREFECT not in record.processes:
         return "", "no Prefect server is configured"
+    if not record.runs(PREFECT):
+        return "", "the local stack's Prefect server has ended"
     if not answers(f"{record.url(PREFECT)}/api/health"):
         return "", "the local stack's Prefect server does not answer"
     return f"{record.url(PREFECT)}/api", ""

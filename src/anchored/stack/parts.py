@@ -78,7 +78,8 @@ def parts_of(
             title="MLflow",
             argv=(*python, "anchored.adapters.mlflow_pages", str(ports[TRACKER]), artifacts,
                   str(lock)),
-            settings=QUIET | LEAN | {ADDRESS: tracker_uri},
+            # Old runs in a folder are for looking at, too: MLflow 3.17 refuses it without this.
+            settings=QUIET | LEAN | {ADDRESS: tracker_uri, "MLFLOW_ALLOW_FILE_STORE": "true"},
             answers=lambda _since: answers(f"{pages}/health"),
         )  # fmt: skip
     parts[WORKER] = Part(

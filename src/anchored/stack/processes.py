@@ -57,10 +57,22 @@ def end(leaders: Sequence[psutil.Process], *, grace: float) -> None:
     """Ends processes and their children: asks the former, waits, kills what is still there."""
     trees = [process for leader in leaders for process in tree_of(leader)]
     for asked in (leaders, trees):
-        _send(asked, signal.SIGTERM)
-        _wait(asked, grace)
+        ask(asked, grace=grace)
     _send(trees, signal.SIGKILL)
     _wait(trees, KILLED)
+
+
+def ask(processes: Sequence[psutil.Process], *, grace: float) -> None:
+    """Asks processes to end and waits until they have, or the grace is over."""
+    _send(processes, signal.SIGTERM)
+    _wait(processes, grace)
+
+
+def children_of(leader: psutil.Process | None) -> list[psutil.Process]:
+    """What the process started itself and waits for."""
+    with suppress(psutil.Error):
+        return leader.children() if leader else []
+    return []
 
 
 def tree_of(leader: psutil.Process) -> list[psutil.Process]:

@@ -82,22 +82,23 @@ def standing(root: Path) -> Standing:
         return known
     names = [PREFECT, *([TRACKER] if record.shows else []), WORKER]
     ports = {name: port for name, port in record.ports.items() if name in names}
-    parts = parts_of(root, folder, tracker_uri="", ports=ports)
+    wanted = parts_of(root, folder, tracker_uri="", ports=ports)
+    parts = {name: _part(record, name, wanted[name].answers) for name in names}
+    prefect = parts[PREFECT]
     return Standing(
         folder,
         was_up=True,
-        prefect=(prefect := record.url(PREFECT) if record.runs(PREFECT) else ""),
-        tracker=record.url(TRACKER) if record.runs(TRACKER) else record.elsewhere,
-        deployments=deployments(prefect) if prefect else (),
-        parts={name: _part(record, name, parts[name].answers) for name in names},
+        prefect=record.url(PREFECT) if prefect else "",
+        tracker=record.url(TRACKER) if parts.get(TRACKER) else record.elsewhere,
+        deployments=deployments(record.url(PREFECT)) if prefect and prefect.answers else (),
+        parts=parts,
     )
 
 
 def _part(record: StackRecord, name: str, answers: Any) -> PartStanding | None:
-    started = record.processes.get(name)
-    process = started.process() if started else None
-    if started is None or process is None:
+    if (process := record.process(name)) is None:
         return None
+    started = record.processes[name]
     return PartStanding(
         pid=started.pid,
         since=datetime.fromtimestamp(started.created, UTC).isoformat(timespec="seconds"),

@@ -19,7 +19,7 @@ from anchored.stack.parts import (
     made_of_deployments,
     parts_of,
 )
-from anchored.stack.processes import launch
+from anchored.stack.processes import children_of, launch
 from anchored.stack.standing import Standing, logs_of, standing
 from anchored.stack_record import (
     PREFECT,
@@ -79,7 +79,8 @@ class _Stack:
             self._await(name)
         # A worker that has missed its server for half a minute no longer hears of cancellations
         # (Prefect 3.8.8): a new server gets a new worker, unless that one is at work.
-        self._start(WORKER, anew=PREFECT in self._begun and not self._worker_is_busy())
+        busy = bool(children_of(self._record.process(WORKER)))
+        self._start(WORKER, anew=PREFECT in self._begun and not busy)
         self._await(WORKER)
         self._deploy()
         if not self._begun:
@@ -134,11 +135,6 @@ class _Stack:
         self._report.say("deploying the flows")
         deploy(self._folder, self._parts[WORKER].settings, self._log("deploy"))
         self._note(deployed=wanted)
-
-    def _worker_is_busy(self) -> bool:
-        started = self._record.processes.get(WORKER)
-        process = started.process() if started else None
-        return process is not None and bool(process.children())
 
     def _log(self, name: str) -> Path:
         return logs_of(self._folder) / f"{name}.log"

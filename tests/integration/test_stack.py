@@ -1,0 +1,194 @@
+"""`anchored up`, `status` and `down`: the local stack in the background."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from anchored.stack.processes import strays
+from anchored.stack_record import FOLDER, read_stack
+from tests.repos import Repo, result_of
+from tests.services.loopback import answers, free_port
+from tests.services.process import is_gone, wait_for
+
+NAMES = ("prefect", "tracker", "worker")
+
+
+@pytest.fixture
+def stacked(repo: Repo) -> Iterator[Repo]:
+    """A repo whose stack, whatever a test made of it, is gone after the test."""
+    try:
+        yield repo
+    finally:
+        for process in strays(repo.root / FOLDER):
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def pids(repo: Repo) -> dict[str, int]:
+    return {name: started.pid for name, started in read_stack(repo.root).processes.items()}
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def flow_runs(up: dict[str, Any]) -> dict[str, str]:
+    found = httpx.post(f"{up['api']}/flow_runs/filter", json={}, timeout=30).json()
+    return {run["name"]: run["state_type"] for run in found if run["state_type"] != "SCHEDULED"}
+
+
+def started_by_name(repo: Repo, up: dict[str, Any], name: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "prefect", "deployment", "run", "experiment/on-demand", "-p",
+         f"run_name={name}"],
+        env={**os.environ, "PREFECT_API_URL": up["api"]}, check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
+    repo = stacked
+    asked = repo.anchored("status")
+    assert (asked.returncode, "was never up" in asked.stderr) == (1, True)
+    before = repo.git("status", "--porcelain")
+
+    # What the user's own Prefect is set to is neither used nor changed.
+    foreign = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_SERVER_API_PORT": "9"}
+    up = result_of(repo.anchored("up", "--json", **foreign))
+    assert set(up["deployments"]) >= {"experiment/on-demand", "reproduce/by-name", "audit/weekly"}
+    for url in (up["prefect"], f"{up['api']}/health", up["tracker"]):
+        assert answers(url), url
+    assert not Path(os.environ["PREFECT_HOME"]).exists()
+    assert repo.git("status", "--porcelain") == before
+    first = pids(repo)
+    assert set(first) == set(NAMES)
+
+    up_again_changes_nothing(repo, first)
+    runs_show_on_its_pages(repo, up)
+    what_died_is_mended_and_nothing_else(repo, up, first)
+    down_ends_what_runs_and_records_it(repo, up)
+    a_port_that_is_taken_is_left(repo, up)
+
+
+def up_again_changes_nothing(repo: Repo, first: dict[str, int]) -> None:
+    assert repo.anchored("up").returncode == 0
+    assert pids(repo) == first
+    status = result_of(repo.anchored("status", "--json"))
+    assert status["up"]
+    assert {name: part["pid"] for name, part in status["processes"].items()} == first
+    assert all(part["memory"] > 10**7 for part in status["processes"].values())
+
+
+def runs_show_on_its_pages(repo: Repo, up: dict[str, Any]) -> None:
+    # A command uses the server that is up, and its run has a page.
+    run = result_of(repo.anchored("run", "by-hand", "--json"))
+    assert run["tracker"]["url"].startswith(f"{up['tracker']}/#/experiments/")
+    assert run["prefect"]["url"].startswith(up["prefect"])
+    assert flow_runs(up) == {"by-hand": "COMPLETED"}
+    place = {"path": "report-1.txt", "run_uuid": run["run_id"]}
+    assert httpx.get(f"{up['tracker']}/get-artifact", params=place).text == "report\n"
+    # So does one of the worker's, on the same repo.
+    started_by_name(repo, up, "by-worker")
+    wait_for(lambda: flow_runs(up).get("by-worker") == "COMPLETED", timeout=90, interval=0.3)
+    links = httpx.post(f"{up['api']}/artifacts/filter", json={}, timeout=30).json()
+    pages = [link["data"] for link in links if link["key"] == "tracker-sums"]
+    assert len(pages) == 2
+    assert all(f"({up['tracker']}/#/experiments/" in page for page in pages)
+
+
+def what_died_is_mended_and_nothing_else(
+    repo: Repo, up: dict[str, Any], first: dict[str, int]
+) -> None:
+    psutil.Process(first["tracker"]).kill()
+    assert repo.anchored("status").returncode == 1
+    again = result_of(repo.anchored("up", "--json"))
+    assert again["tracker"] == up["tracker"]
+    assert {name for name in NAMES if pids(repo)[name] != first[name]} == {"tracker"}
+
+
+def down_ends_what_runs_and_records_it(repo: Repo, up: dict[str, Any]) -> None:
+    repo.script("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+    started_by_name(repo, up, "cut-off")
+    log = repo.root / FOLDER / "logs" / "worker.log"
+    wait_for(lambda: "begun" in log.read_text(), timeout=90, interval=0.2)
+    leaders = [psutil.Process(pid) for pid in pids(repo).values()]
+    below = [process for leader in leaders for process in leader.children(recursive=True)]
+    assert len(below) >= 2
+    done = repo.anchored("down")
+    assert done.returncode == 0, done.stderr
+    assert "ending the flow run that is under way" in done.stderr
+    assert all(is_gone(process) for process in [*leaders, *below])
+    assert not any(listening(port) for port in read_stack(repo.root).ports.values())
+    assert result_of(repo.anchored("show", "cut-off", "--json"))["state"] == "failed"
+    assert repo.git("worktree", "list").count("\n") == 0
+    assert repo.git("status", "--porcelain") == ""
+    assert "nothing was running" in repo.anchored("down").stderr
+    assert repo.anchored("status").returncode == 1
+
+
+def a_port_that_is_taken_is_left(repo: Repo, up: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", read_stack(repo.root).ports["tracker"])):
+        moved = result_of(repo.anchored("up", "--json"))
+    assert moved["prefect"] == up["prefect"]
+    assert moved["tracker"] != up["tracker"]
+    assert flow_runs(moved)["cut-off"] == "CRASHED"
+    url = result_of(repo.anchored("show", "by-worker", "--json"))["tracker"]["url"]
+    assert url.startswith(moved["tracker"])
+    assert repo.anchored("down").returncode == 0
+
+
+def test_a_number_that_is_another_process_by_now_is_left_alone(stacked: Repo) -> None:
+    repo = stacked
+    folder = repo.root / FOLDER
+    folder.mkdir()
+    with subprocess.Popen(["sleep", "600"]) as other:
+        stale = {"pid": other.pid, "created": 1.0, "made_of": ""}
+        (folder / "stack.json").write_text(
+            json.dumps({"ports": {"prefect": free_port()}, "processes": {"prefect": stale}})
+        )
+        assert repo.anchored("status").returncode == 1
+        done = repo.anchored("down")
+        assert (done.returncode, other.poll()) == (0, None), done.stderr
+        assert "nothing was running" in done.stderr
+        other.kill()
+
+
+def up_in_background(repo: Repo) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "anchored", "up"],
+        cwd=repo.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_what_does_not_come_up_or_is_interrupted_leaves_nothing(stacked: Repo) -> None:
+    repo = stacked
+    database = repo.root / "mlflow.db"
+    database.write_bytes(b"no database" * 1000)
+    done = repo.anchored("up")
+    assert done.returncode == 3
+    assert "MLflow ended instead of starting" in done.stderr
+    assert "file is not a database" in done.stderr
+    assert "logs/tracker.log" in done.stderr
+    assert strays(repo.root / FOLDER) == []
+    assert pids(repo) == {}
+
+    database.unlink()
+    with up_in_background(repo) as starting:
+        wait_for(lambda: len(pids(repo)) == 2, timeout=30)
+        starting.send_signal(signal.SIGINT)
+        said = starting.communicate(timeout=60)[1]
+    assert starting.returncode == 130, said
+    assert strays(repo.root / FOLDER) == []
