@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -30,8 +31,13 @@ QUIET = {
     "PREFECT_CLI_COLORS": "false",
     "PREFECT_LOGGING_COLORS": "false",
 }
-# What nobody needs of MLflow here doubles its memory; glibc otherwise keeps a heap a thread.
-LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MALLOC_ARENA_MAX": "2"}
+
+PAGES = {
+    # Nothing here would do the jobs that MLflow's pages offer then.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # Old runs in a folder are for looking at, too: MLflow 3.17 refuses them without this.
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,6 @@ def parts_of(
             argv=(*python, "prefect", "server", "start"),
             # Without the port in its settings the UI asks another one.
             settings=client
-            | LEAN
             | {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(ports[PREFECT])},
             answers=lambda _since: answers(f"{prefect}/api/health"),
         )
@@ -78,8 +83,7 @@ def parts_of(
             title="MLflow",
             argv=(*python, "anchored.adapters.mlflow_pages", str(ports[TRACKER]), artifacts,
                   str(lock)),
-            # Old runs in a folder are for looking at, too: MLflow 3.17 refuses it without this.
-            settings=QUIET | LEAN | {ADDRESS: tracker_uri, "MLFLOW_ALLOW_FILE_STORE": "true"},
+            settings=QUIET | PAGES | {ADDRESS: tracker_uri},
             answers=lambda _since: answers(f"{pages}/health"),
         )  # fmt: skip
     parts[WORKER] = Part(
@@ -111,12 +115,14 @@ def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
     """Deploys all that prefect.yaml names. Raises `ServiceFailed`."""
     argv = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all",
             "--prefect-file", str(deployment_file())]  # fmt: skip
+    # Versions may be asked of programs that are installed beside this one.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
         done = subprocess.run(
             argv,
             cwd=folder,
-            env=environment(folder, settings),
+            env=environment(folder, {**settings, "PATH": path}),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
