@@ -21,7 +21,7 @@ def run(arguments: Namespace) -> int:
     from anchored.cli.prefect_session import prefect_session
     from anchored.decisions.gate import Outcome
 
-    with prefect_session():
+    with prefect_session(repo.root):
         from flows.retrain import retrain
 
         retrained = retrain(repo=str(repo.root), run_name=arguments.name)
