@@ -1,79 +1,207 @@
-"""`prefect deploy --all` on a fresh server, and a worker that reproduces a run by its name."""
+"""`prefect deploy --all` on a fresh server, and a worker that does what its deployments say."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from tests.repos import Repo
+from tests.proof import assert_sealed
+from tests.repos import SCRIPT, Repo
+from tests.services.git_server import GitServer
+from tests.services.mlflow_server import MlflowServer
 from tests.services.prefect_server import PrefectServer
+from tests.services.prefect_worker import Flows, deploy, prefect, worker
+from tests.services.process import wait_for
 
-PROJECT = Path(__file__).parents[1]
+Api = Callable[..., Any]
 
-
-def prefect(server: PrefectServer, *arguments: str) -> str:
-    """What a `prefect` command prints, run from the project's root."""
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
-        cwd=PROJECT, env={**os.environ, **server.env}, capture_output=True, text=True,
-        check=False, stdin=subprocess.DEVNULL, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@contextmanager
-def worker(server: PrefectServer, repo: Repo) -> Iterator[None]:
-    """A worker of the pool, on whose machine the training repo is."""
-    own = {"ANCHORED_REPO": str(repo.root), "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "anchored"],
-        cwd=repo.root.parent, env={**os.environ, **server.env, **own},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
+FETCH = """\
+import os, pathlib
+here = pathlib.Path("data/numbers.csv")
+archive = pathlib.Path(os.environ["ARCHIVE"]).read_text().split()
+here.parent.mkdir(exist_ok=True)
+here.write_text("".join(f"{n}\\n" for n in archive))
+"""
+RETRAIN = """
+[retrain]
+metric = "total"
+goal = "max"
+minimum_improvement = 10
+registered_model = "sums_model"
+"""
 
 
-def ended(server: PrefectServer, name: str) -> dict[str, Any]:
-    """The flow run of a deployment, when it has come to its end."""
-    deadline = time.monotonic() + 150
-    while time.monotonic() < deadline:
-        query = {"deployments": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"}
-        runs = httpx.post(f"{server.api_url}/flow_runs/filter", json=query, timeout=30).json()
-        if runs and runs[0]["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
-            return dict(runs[0])
-        time.sleep(0.5)
-    raise AssertionError(f"no run of {name} ended")
+def set_up_retraining(repo: Repo) -> None:
+    repo.write("fetch.py", FETCH)
+    inputs = 'inputs = ["data/numbers.csv"]'
+    repo.configure(inputs, f'{inputs}\nrefresh = "python fetch.py"')
+    repo.write("anchored.toml", (repo.root / "anchored.toml").read_text() + RETRAIN)
+    repo.commit("Set up retraining")
 
 
-def test_a_worker_reproduces_a_run_by_its_name(repo: Repo, prefect_server: PrefectServer) -> None:
+def artifacts_of(api: Api, flow_run: dict[str, Any]) -> dict[str, Any]:
+    """The flow run's artifacts, by the first word of their keys."""
+    found = api("artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run["id"]]}})
+    return {artifact["key"].split("-")[0]: artifact for artifact in found}
+
+
+def as_rows(artifact: dict[str, Any]) -> dict[str, str]:
+    return {
+        row["what"]: row.get("value", row.get("reproduced")) for row in json.loads(artifact["data"])
+    }
+
+
+def test_a_worker_reproduces_by_name_and_retrains_on_schedule(
+    repo: Repo, prefect_server: PrefectServer, api: Api, tmp_path: Path
+) -> None:
+    set_up_retraining(repo)
+    archive = tmp_path / "archive"
+    archive.write_text("".join(f"{n}\n" for n in range(100)))
     run = repo.run("experiment_v1")
-    prefect(prefect_server, "work-pool", "create", "anchored", "--type", "process", "--overwrite")
-    prefect(prefect_server, "deploy", "--all")
-    listed = json.loads(prefect(prefect_server, "deployment", "ls", "--output", "json"))
-    assert {d["name"] for d in listed} >= {"on-demand", "by-name", "weekly"}
-    form = next(d for d in listed if d["name"] == "by-name")["parameter_openapi_schema"]
-    assert form["required"] == ["run_name"]
-    assert "name of the run" in form["properties"]["run_name"]["description"].lower()
-    with worker(prefect_server, repo):
-        prefect(prefect_server, "deployment", "run", "reproduce/by-name", "-p",
-                f"run_name={run.name}")  # fmt: skip
-        flow_run = ended(prefect_server, "by-name")
-    assert flow_run["state_type"] == "COMPLETED", flow_run["state"]
-    assert flow_run["name"] == run.name
-    assert f"commit:{run.git.commit[:12]}" in flow_run["tags"]
-    assert flow_run["labels"]["git_commit"] == run.git.commit
+    repo.promote("experiment_v1")
+    deploy(prefect_server)
+    assert_deployed(prefect_server)
+    home = tmp_path / "home"
+    home.mkdir()
+    with worker(
+        prefect_server, home, HOME=str(home), ANCHORED_REPO=str(repo.root), ARCHIVE=str(archive)
+    ):
+        prefect(
+            prefect_server, "deployment", "run", "reproduce/by-name", "-p", f"run_name={run.name}"
+        )
+        reproduction = latest(api, prefect_server, "by-name", bool)
+        assert (reproduction["state_type"], reproduction["name"]) == ("COMPLETED", run.name)
+        assert {f"commit:{run.git.commit[:12]}", f"data:{run.data[0].md5[:12]}",
+                f"model:{run.model[0].md5[:12]}", f"run:{run.name}"} <= set(reproduction["tags"])  # fmt: skip
+        assert reproduction["labels"]["git_commit"] == run.git.commit
+        assert reproduction["labels"]["dvc_data_md5/data/numbers.csv"] == run.data[0].md5
+        shown = artifacts_of(api, reproduction)
+        assert as_rows(shown["verdict"])["verdict"] == "identical"
+        assert as_rows(shown["lineage"])["commit"] == run.git.commit
+
+        prefect(prefect_server, "deployment", "schedule", "clear", "retrain/nightly", "-y")
+        prefect(
+            prefect_server,
+            "deployment",
+            "schedule",
+            "create",
+            "retrain/nightly",
+            "--interval",
+            "10",
+        )
+        skipped = told(api, prefect_server, "Skipped")
+        assert skipped["name"] == "experiment_v1"  # the run that it would have repeated
+        archive.write_text("".join(f"{n}\n" for n in range(101)))
+        promoted = told(api, prefect_server, "Promoted")
+        archive.write_text("".join(f"{n}\n" for n in (*range(101), 9)))
+        refused = told(api, prefect_server, "Refused")
+        prefect(prefect_server, "deployment", "schedule", "clear", "retrain/nightly", "-y")
+    assert refused["state_type"] == "COMPLETED"
+    assert "better by 9, 10 are asked for" in refused["state"]["message"]
+    gate = as_rows(artifacts_of(api, refused)["gate"])
+    assert (gate["decision"], gate["improvement"]) == ("refused", "9")
+    gate = as_rows(artifacts_of(api, promoted)["gate"])
+    assert (gate["decision"], gate["improvement"], gate["model version"]) == (
+        "passed",
+        "100",
+        "sums_model 2",
+    )
+    last, better, *_ = [r for r in repo.runs() if not r.reproduces]
+    assert (last.name, better.name) == (refused["name"], promoted["name"])
+    assert repo.open().tracker.run_of_alias("sums_model", "champion") == better.run_id
+    assert_sealed(repo, better)
+
+
+def assert_deployed(server: PrefectServer) -> None:
+    """Every deployment is there, and its form explains itself."""
+    listed = json.loads(prefect(server, "deployment", "ls", "--output", "json"))
+    by_name = {deployment["name"]: deployment for deployment in listed}
+    assert {"on-demand", "nightly", "by-name", "weekly"} <= by_name.keys()
+    for deployment in by_name.values():
+        assert deployment["description"]
+        assert deployment["version"]
+        assert "anchored" in deployment["tags"]
+        form = deployment["parameter_openapi_schema"]["properties"]
+        assert all(field["description"] for field in form.values())
+        assert "URL" in form["repo"]["description"]
+    assert by_name["by-name"]["parameter_openapi_schema"]["required"] == ["run_name"]
+    for name in ("nightly", "weekly"):
+        assert by_name[name]["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+        (schedule,) = by_name[name]["schedules"]
+        assert schedule["schedule"]["timezone"]
+
+
+def latest(
+    api: Api, server: PrefectServer, deployment: str, found: Callable[[list[Any]], bool]
+) -> dict[str, Any]:
+    """The newest run of a deployment, ended, once its runs are as wanted."""
+    query = {"deployments": {"name": {"any_": [deployment]}}, "sort": "START_TIME_DESC"}
+    wait_for(lambda: found(api("flow_runs/filter", **query)), 60, interval=0.5)
+    return Flows(server).ended(api("flow_runs/filter", **query)[0]["id"])
+
+
+def told(api: Api, server: PrefectServer, outcome: str) -> dict[str, Any]:
+    """The first scheduled retrain that ended in this state."""
+    query = {
+        "deployments": {"name": {"any_": ["nightly"]}},
+        "flow_runs": {"state": {"name": {"any_": [outcome]}}},
+        "sort": "START_TIME_ASC",
+    }
+    wait_for(lambda: bool(api("flow_runs/filter", **query)), 120, interval=0.5)
+    flow_run = dict(api("flow_runs/filter", **query)[0])
+    assert flow_run["auto_scheduled"]
+    return Flows(server).get(flow_run["id"])
+
+
+def test_a_worker_with_nothing_but_a_url(
+    repo: Repo,
+    prefect_server: PrefectServer,
+    mlflow_server: MlflowServer,
+    git_server: GitServer,
+    tmp_path: Path,
+) -> None:
+    go, home, archive = tmp_path / "go", tmp_path / "home", tmp_path / "archive"
+    archive.write_text("1\n2\n3\n")
+    set_up_retraining(repo)
+    repo.script(
+        f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.1)\n{SCRIPT}"
+    )
+    repo.configure("[train.params]", f'[tracker]\nuri = "{mlflow_server.url}"\n\n[train.params]')
+    repo.configure('"sums"', '"by_url"')
+    repo.dvc("remote", "modify", "store", "url", str(repo.store))
+    server = git_server.create("by-url")
+    repo.git("remote", "set-url", "origin", git_server.url_of("by-url"))
+    repo.commit("Move")
+    repo.git("push", "--quiet", "origin", "main")
+    shutil.rmtree(repo.origin)
+    deploy(prefect_server)
+    home.mkdir()
+    own = {"HOME": str(home), "ANCHORED_REPO": git_server.url_of("by-url"), "ARCHIVE": str(archive)}
+    flows = Flows(prefect_server)
+    with worker(prefect_server, home, **own):
+        flow_run = flows.start("retrain/nightly", run_name="tonight")
+        wait_for(
+            lambda: (
+                any("inputs are whole" in line for line in flows.log(flow_run))
+                or flows.get(flow_run)["state_type"] == "FAILED"
+            ),
+            120,
+            interval=0.5,
+        )
+        # Somebody else has not gone home yet.
+        repo.write("notes.md", "late\n")
+        theirs = repo.commit("Take notes")
+        repo.git("push", "--quiet", "origin", "main")
+        go.touch()
+        assert flows.ended(flow_run)["state_name"] == "Promoted", flows.log(flow_run)
+        again = flows.start("reproduce/by-name", run_name="tonight")
+        assert flows.ended(again)["state_name"] == "Completed", flows.log(again)
+    (run,) = [r for r in repo.runs() if r.name == "tonight"]
+    assert repo.git("rev-parse", f"refs/anchored/runs/{run.run_id}", cwd=server) == run.git.commit
+    on_branch = repo.git("rev-list", "main", cwd=server).split()
+    assert {theirs, run.git.commit, run.git.source_commit} <= set(on_branch)
+    assert repo.git("show", "main:notes.md", cwd=server) == "late"
     assert repo.tags(run.run_id)["anchored.verdict"] == "identical"

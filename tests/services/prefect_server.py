@@ -59,6 +59,8 @@ def serve_prefect(root: Path, *, template: Path | None = None) -> Iterator[Prefe
         PREFECT_SERVER_API_HOST="127.0.0.1",
         PREFECT_SERVER_API_PORT=str(port),
         PREFECT_API_URL=f"http://127.0.0.1:{port}/api",
+        # A run that a deployment's limit holds back looks again after 30 s otherwise.
+        PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS="1",
     )
     server = start(
         [sys.executable, "-m", "prefect", "server", "start"],
