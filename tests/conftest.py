@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.repos import Repo, make_template
+from tests.served import Served, serve
 from tests.services.environment import clean_env
+from tests.services.git_server import GitServer
 
 pytest_plugins = ["tests.services.fixtures"]
 
@@ -63,3 +65,12 @@ def new_repo(template: Path, tmp_path: Path) -> Callable[[str], Repo]:
 def repo(new_repo: Callable[[str], Repo]) -> Repo:
     """A training repo with one input file, committed, with a Git and a DVC remote."""
     return new_repo("repo")
+
+
+@pytest.fixture
+def served(repo: Repo, git_server: GitServer, tmp_path: Path) -> Iterator[Served]:
+    """Somebody's training repo on a Git server, to be taken by its URL."""
+    name = tmp_path.name
+    origin = git_server.create(name)
+    yield serve(repo, name, origin, git_server.url_of(name))
+    shutil.rmtree(origin)

@@ -45,7 +45,7 @@ def open_repo(repo: str | Path | None = None, report: Report | None = None) -> T
         root=root,
         config=config,
         code=code,
-        store=DvcStore(root),
+        store=DvcStore(root, managed=code.managed),
         tracker=_tracker(config, root),
         environments=UvEnvironments(os.environ),
         journals=Journals(root),

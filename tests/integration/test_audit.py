@@ -201,8 +201,16 @@ def test_a_fresh_clone_sees_all_and_keeps_its_refs(
     url = f"file://{repo.origin}"
     repo.git("clone", "--quiet", "--depth=1", url, str(shallow.root), cwd=tmp_path)
     shutil.copy(repo.root / "mlflow.db", shallow.root)
-    with pytest.raises(NotReady, match="shallow"):
+    shutil.copytree(repo.store, shallow.store)
+    between = Repo(tmp_path / "between/work")
+    repo.git("clone", "--quiet", "--depth=1", url, str(between.root), cwd=tmp_path)
+    shallow.git("remote", "set-url", "origin", between.root.as_uri())
+    with pytest.raises(NotReady, match="shallow, and so is the Git remote"):
         audited(shallow)
+    shallow.git("remote", "set-url", "origin", url)
+    refs = shallow.git("show-ref")
+    assert audited(shallow).findings == ()
+    assert shallow.git("show-ref") == refs
 
 
 def test_a_commit_that_only_a_ref_of_the_remote_leads_to_is_found_there(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.proof import assert_sealed
 from tests.repos import Repo, result_of
+from tests.served import Served
+from tests.services.git_http import PASSWORD, GitHttpServer
+from tests.services.git_server import GitServer
 from tests.services.prefect_server import PrefectServer
+from tests.services.proxy import Proxy
 
 
 def of_flow_run(flow_run_id: str) -> dict[str, Any]:
@@ -90,3 +98,65 @@ def test_without_an_answer_from_prefect_nothing_is_begun(repo: Repo) -> None:
     assert "the Prefect server" in done.stderr
     assert "Traceback" not in done.stderr
     assert repo.runs() == []
+
+
+BY_URL = """\
+from flows.audit import audit
+from flows.experiment import experiment
+from flows.reproduce import reproduce
+
+sealed = experiment(run_name="one")
+print(sealed.branch.commit, reproduce(run_name="one").verdict, audit().is_clean)
+"""
+
+
+def test_flows_take_the_repo_by_its_url(
+    served: Served,
+    git_http_server: GitHttpServer,
+    prefect_server: PrefectServer,
+    api: Callable[..., Any],
+    isolated: Path,
+) -> None:
+    (isolated / ".gitconfig").unlink()
+    url = git_http_server.url_of(served.name)
+    done = subprocess.run(
+        [sys.executable, "-c", BY_URL],
+        cwd=isolated, env={**os.environ, **prefect_server.env, "ANCHORED_REPO": url},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{served.served()} identical True"
+    run = served.runs()[-1]
+    assert run.git.commit == served.served() == served.served(run.git.ref)
+    flow_runs = api("flow_runs/filter", flow_runs={"name": {"any_": [f"audit {served.name}"]}})
+    assert len(flow_runs) == 1, "named without cloning"
+    steps = api("task_runs/filter", **of_flow_run(run.prefect.flow_run_id))
+    assert "git clone or fetch" in [step["name"] for step in steps]
+    logs = api("logs/filter", logs={"flow_run_id": {"any_": [run.prefect.flow_run_id]}})
+    assert any("cloning http://127.0.0.1" in entry["message"] for entry in logs)
+    said = done.stdout + done.stderr + str(logs) + str(steps) + str(flow_runs)
+    assert PASSWORD not in said
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again_for_its_clone(
+    served: Served,
+    proxy: Callable[[int], Proxy],
+    git_server: GitServer,
+    prefect_server: PrefectServer,
+    tmp_path: Path,
+) -> None:
+    between = proxy(git_server.port)
+    between.refuse()
+    url = git_server.url_of(served.name, port=between.port)
+    flow = f"from flows.audit import audit; print(audit(repo={url!r}).runs)"
+    with subprocess.Popen(
+        [sys.executable, "-c", flow], cwd=tmp_path, env={**os.environ, **prefect_server.env},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "cannot clone" in line:
+                between.heal()
+                break
+        out, said = process.communicate(timeout=120)
+    assert (process.returncode, out.strip()) == (0, "0"), said

@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from anchored.decisions.verdict import Tolerance
-from anchored.errors import AmbiguousRun, BadInput, BadParam, NotReady, RemoteFailed, UnknownRun
+from anchored.errors import (
+    AmbiguousRun,
+    BadInput,
+    BadParam,
+    GitRemoteFailed,
+    NotReady,
+    RemoteFailed,
+    UnknownRun,
+)
 from anchored.journal import Journal, Journals, Step
 from anchored.records import Reproduction
 from anchored.steps.reproduce import Request
@@ -335,18 +343,29 @@ def test_a_run_within_a_run_is_not_the_latest(repo: Repo) -> None:
     assert repo.reproduce("latest").run == run_id
 
 
-def test_a_shallow_clone_is_not_taken_for_a_lost_commit(repo: Repo, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_deepened_and_its_commit_not_taken_for_lost(
+    repo: Repo, tmp_path: Path
+) -> None:
     repo.foreign("by hand", **by_hand(repo))
     clone = Repo(tmp_path / "shallow/work")
     repo.git("clone", "--quiet", "--depth=1", repo.origin.as_uri(), str(clone.root))
     shutil.copy(repo.root / "mlflow.db", clone.root)
     shutil.copytree(repo.store, clone.store)
+    clone.git("remote", "rename", "origin", "gone")
+    clone.git("remote", "set-url", "gone", (tmp_path / "gone").as_uri())
+    with pytest.raises(GitRemoteFailed, match="'gone'"):
+        clone.reproduce("by hand")
+    clone.git("remote", "remove", "gone")
     with pytest.raises(NotReady, match="shallow") as refused:
         clone.reproduce("by hand")
     assert len(clone.runs()) == 1, "no verdict, no run"
-    assert refused.value.hint == "run `git fetch --unshallow`"
-    clone.git("fetch", "--quiet", "--unshallow")
+    assert "git fetch --unshallow" in str(refused.value.hint)
+    clone.git("remote", "add", "origin", repo.origin.as_uri())
+    refs = clone.git("show-ref")
     assert clone.reproduce("by hand").verdict == "identical"
+    assert clone.git("rev-parse", "--is-shallow-repository") == "false"
+    assert set(refs.splitlines()) <= set(clone.git("show-ref").splitlines())
+    assert "refs/anchored/seen" not in clone.git("show-ref")
 
 
 def test_data_that_the_commit_does_not_name_is_taken_from_the_tag(repo: Repo) -> None:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.services import require
+from tests.services.git_http import GitHttpServer, serve_git_over_http
 from tests.services.git_server import GitServer, serve_git
 from tests.services.mlflow_server import MlflowServer, serve_mlflow
 from tests.services.prefect_server import PrefectServer, serve_prefect
@@ -38,6 +39,13 @@ def _folder(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
 def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
     """A `git daemon` that accepts pushes."""
     with _folder(tmp_path_factory, "git") as root, require(), serve_git(root) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def git_http_server(git_server: GitServer) -> Iterator[GitHttpServer]:
+    """The repositories of the `git daemon` over HTTP, for whoever knows the password."""
+    with serve_git_over_http(git_server.base, git_server.env) as server:
         yield server
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dvc.config import ConfigError as DvcConfigError
+from dvc.config_schema import RelPath
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.utils.serialize import parse_yaml_for_update
@@ -64,10 +65,13 @@ LINKS = ["reflink", "hardlink", "symlink", "copy"]
 
 
 class DvcStore:
-    """The DVC repository at `root`, which is also the root of the Git repository."""
+    """The DVC repository at `root`, which is also the root of the Git repository.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `managed` is a clone that Anchored keeps: a path that starts from it leads nowhere.
+    """
+
+    def __init__(self, root: Path, *, managed: bool = False) -> None:
+        self.root, self._managed = root, managed
         # DVC logs every object that fails with a traceback; the error raised here says it once.
         logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
         logging.getLogger("dvc_objects").setLevel(logging.CRITICAL)
@@ -82,6 +86,8 @@ class DvcStore:
             repo = Repo(str(self.root))
         except DvcException as error:
             raise NotReady(f"DVC cannot open this repository: {redact(str(error))}") from error
+        if self._managed:
+            _refuse_relative_remote(repo)
         limit_options(repo.config["remote"])
         # The index on disk is not asked here, and of two processes that open it at once for the
         # first time one can fail: "database is locked" (seen with DVC 3.67.1).
@@ -457,3 +463,15 @@ def _local_trouble(path: str) -> Iterator[None]:
         raise BadInput(path, f"cannot be read or cached: {error}") from error
     except DvcException as error:
         raise BadInput(path, redact(str(error))) from error
+
+
+def _refuse_relative_remote(repo: Repo) -> None:
+    """DVC would make a new, empty remote beside the clone, on this machine alone."""
+    name = repo.config["core"].get("remote")
+    if isinstance(repo.config["remote"].get(name, {}).get("url"), RelPath):
+        raise NotReady(
+            f"the DVC remote {name!r} is a path relative to the repository: from a clone of it,"
+            " that leads nowhere",
+            hint=f"give it a URL or an absolute path: `dvc remote modify {name} url URL`;"
+            " commit and push that",
+        )

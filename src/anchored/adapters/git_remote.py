@@ -18,9 +18,9 @@ Tried = Callable[..., tuple[str, str | None]]
 LFS_POINTER = "version https://git-lfs.github.com/spec"
 SILENCES = ("timed out", "timeout", "not responding", "operation too slow")
 REFUSALS = ("rejected", "permission denied", "authentication failed", "could not read username",
-            "repository not found", "not appear to be a git repository", "error: 403", "error: 401",
-            "access denied", "not exported", "does not exist", "hook declined",
-            "service not enabled")  # fmt: skip
+            "repository not found", "no such repository", "not appear to be a git repository",
+            "error: 403", "error: 401", "access denied", "not exported", "does not exist",
+            "hook declined", "service not enabled")  # fmt: skip
 # Of servers that have no such ref.
 ABSENCES = ("couldn't find remote ref", "no such remote ref")
 # All branches and tags of the remote, seen for a moment under refs that are nobody's.
@@ -209,8 +209,9 @@ class GitRemote:
         if (why := REJECTED.search(refusal)) is None:
             raise self._failure("push to", refusal)
         # What a hook of the server says comes before Git's own words.
-        told = " ".join(refusal[: why.start()].partition(" To ")[0].split("remote:")).split()
-        return f"{why[1]} ({' '.join(told)[:LONGEST_WORDS]})" if told else why[1]
+        said = refusal[: why.start()].partition(" To ")[0].replace("remote:", "")
+        told = " ".join(said.partition("error: hook declined to update")[0].split())
+        return f"{why[1]} ({told[:LONGEST_WORDS]})" if told else why[1]
 
     def _push_lfs(self, ref: str) -> None:
         """LFS uploads in a pre-push hook, which our pushes do not run."""
