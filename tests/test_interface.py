@@ -19,6 +19,7 @@ COMMANDS = {
     "list": (),
     "show": ("RUN", "--latest"),
     "restore": ("RUN", "--to", "--latest"),
+    "promote": ("RUN", "--alias", "--latest"),
     "audit": ("--deep",),
     "demo": ("DIR",),
 }

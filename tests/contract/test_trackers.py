@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -16,8 +17,8 @@ import pytest
 
 from anchored.adapters.mlflow_tracker import MlflowTracker
 from anchored.errors import NotReady, TrackerFailed, UnknownRun
-from anchored.ports import LoggedFiles
-from anchored.records import Ended
+from anchored.ports import LoggedFiles, ModelContent
+from anchored.records import Ended, ModelVersion
 from tests.repos import Repo
 from tests.services.mlflow_server import MlflowServer
 from tests.services.proxy import Proxy
@@ -314,3 +315,105 @@ def test_artifacts_of_a_server_that_is_gone_are_not_absent(
     with mlflow_server.process.down(), pytest.raises(TrackerFailed) as raised:
         tracker.artifacts(runs, "a")
     assert raised.value.transient
+
+
+# --- registered models ----------------------------------------------------------------------------
+
+
+def content_at(folder: Path, name: str = "model.bin", data: bytes = b"weights") -> ModelContent:
+    """A model in a folder of its own, with its hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    return ModelContent(folder / name, hashlib.md5(data).hexdigest())
+
+
+def downloaded(tracker: MlflowTracker, version: ModelVersion, into: Path) -> dict[str, bytes]:
+    """The files that somebody else's MLflow brings for `models:/NAME/VERSION`."""
+    code = "import sys; mlflow.artifacts.download_artifacts(sys.argv[1], dst_path=sys.argv[2])"
+    into.mkdir()
+    env = {**os.environ, "MLFLOW_TRACKING_URI": tracker.uri, "MLFLOW_ALLOW_FILE_STORE": "true"}
+    uri = f"models:/{version.model}/{version.version}"
+    argv = [sys.executable, "-c", f"import mlflow.artifacts\n{code}", uri, str(into)]
+    subprocess.run(argv, cwd=into, env=env, check=True, capture_output=True)
+    return {str(f.relative_to(into)): f.read_bytes() for f in into.rglob("*") if f.is_file()}
+
+
+def test_a_run_has_one_version_of_a_model_however_often_it_is_registered(
+    tracker: MlflowTracker, tmp_path: Path
+) -> None:
+    model, run_id = f'it\'s "{uuid.uuid4().hex}"', opened(tracker)
+    content = content_at(tmp_path / "content")
+    assert tracker.registered(run_id, model=model, md5=content.md5) is None
+    tags = {"git_commit": "1" * 40, "anchored.run_name": "it's é"}
+    version = tracker.register(run_id, content, model=model, tags=tags)
+    assert (version.model, version.version, version.run_id) == (model, "1", run_id)
+    assert version.aliases == ()
+    for _ in range(2):
+        assert tracker.register(run_id, content, model=model, tags=tags) == version
+        assert tracker.registered(run_id, model=model, md5=content.md5) == version
+    assert list((tmp_path / "content").iterdir()) == [content.place], "nothing is left beside it"
+    kept = tracker._client.get_model_version(model, "1").tags
+    assert {**tags, "dvc_model_md5": content.md5}.items() <= kept.items()
+    other = content_at(tmp_path / "other", data=b"others")
+    second = tracker.register(opened(tracker), other, model=model, tags={})
+    again = tracker.register(run_id, other, model=model, tags={})
+    assert (second.version, again.version) == ("2", "3"), "of another run, and of other bytes"
+    assert downloaded(tracker, version, tmp_path / "still") == {"model.bin": b"weights"}
+    elsewhere = tracker.register(run_id, content, model=f"{model} 2", tags={})
+    assert (elsewhere.model, elsewhere.version) == (f"{model} 2", "1")
+
+
+def test_an_alias_names_one_version_at_a_time(tracker: MlflowTracker, tmp_path: Path) -> None:
+    model = uuid.uuid4().hex
+    assert tracker.version_of_alias(model, "champion") is None
+    content, runs = content_at(tmp_path / "content"), [opened(tracker) for _ in range(2)]
+    one, two = (tracker.register(run, content, model=model, tags={}) for run in runs)
+    assert tracker.version_of_alias(model, "champion") is None
+    with pytest.raises(UnknownRun, match="has no alias 'champion'"):
+        tracker.run_of_alias(model, "champion")
+    for version in (one, two, two):
+        aliased = tracker.set_alias(model, "champion", version.version)
+        assert (aliased.version, aliased.aliases) == (version.version, ("champion",))
+        assert tracker.version_of_alias(model, "champion") == aliased
+        assert tracker.run_of_alias(model, "champion") == version.run_id
+        assert f"models:/{model}@champion" in aliased.usage
+    known = tracker.registered(runs[0], model=model, md5=content.md5)
+    assert known == one, "the alias has left the first"
+    tracker.set_alias(model, "challenger", two.version)
+    again = tracker.registered(runs[1], model=model, md5=content.md5)
+    assert set(again.aliases if again else ()) == {"champion", "challenger"}
+
+
+def test_a_version_that_others_made_without_a_run_is_told(
+    tracker: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    run_id = opened(tracker)
+    model = tracker._client.create_registered_model(uuid.uuid4().hex).name
+    # A server takes no source without a run but one that is far away.
+    made = tracker._client.create_model_version(model, "s3://bucket/model")
+    version = tracker.set_alias(model, "champion", made.version)
+    assert (version.run_id, version.usage) == ("", "")
+    with pytest.raises(UnknownRun, match=r"@champion is version 1 .* names no run"):
+        tracker.run_of_alias(model, "champion")
+    own = tracker.register(run_id, content_at(tmp_path / "content"), model=model, tags={})
+    assert own.version == "2"
+
+
+def test_two_machines_that_register_at_once_make_one_version(
+    tracker: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looks before the first has made its version, and finds it afterwards."""
+    model, run_id = uuid.uuid4().hex, opened(tracker)
+    create = tracker._client.create_model_version
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        create(*args, **kwargs)
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(tracker._client, "create_model_version", overtaken)
+    content = content_at(tmp_path / "content")
+    version = tracker.register(run_id, content, model=model, tags={})
+    assert version.version == "1"
+    found = tracker._client.search_model_versions(f"run_id = '{run_id}'")
+    assert [int(v.version) for v in found] == [1]

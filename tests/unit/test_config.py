@@ -166,6 +166,13 @@ def test_literal_braces_are_no_placeholders() -> None:
     assert list(placeholders("awk '{{print}}' {a} {b:.2f} {c!r}")) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a:b", ".", "..", "../x"])
+def test_a_registered_model_that_no_registry_takes_is_refused(name: str) -> None:
+    text = f'{GOOD}\n[retrain]\nmetric = "rmse"\nregistered_model = "{name}"\n'
+    with pytest.raises(ConfigError, match=r"retrain\.registered_model: must be a plain name"):
+        parsed(text)
+
+
 @given(st.text(st.sampled_from("ab./~ é-"), min_size=1, max_size=12))
 def test_a_normalized_path_stays_inside_and_is_normal(path: str) -> None:
     try:
