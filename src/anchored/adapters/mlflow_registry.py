@@ -27,8 +27,8 @@ UPLOADING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
 class MlflowRegistry:
     """The registry of the store or server that a client speaks to. Errors are MLflow's own."""
 
-    def __init__(self, client: Any, uri: str, keys: Keys) -> None:
-        self._client, self._uri, self._keys = client, uri, keys
+    def __init__(self, client: Any, page: str, keys: Keys) -> None:
+        self._client, self._page, self._keys = client, page, keys
 
     def version_of(self, run_id: str, *, model: str, md5: str) -> ModelVersion | None:
         """The version that was made of a run's model with this hash; the first of several."""
@@ -103,8 +103,8 @@ class MlflowRegistry:
     def _recorded(self, version: Any, alias: str = "") -> ModelVersion:
         name, number = version.name, str(version.version)
         url = ""
-        if self._uri.startswith("http"):
-            base = url_without_credentials(self._uri).rstrip("/")
+        if self._page:
+            base = url_without_credentials(self._page).rstrip("/")
             url = f"{base}/#/models/{quote(name, safe='')}/versions/{number}"
         loads_with = version.tags.get(LOADS_WITH, "")
         uri = f"models:/{name}@{alias}" if alias else f"models:/{name}/{number}"

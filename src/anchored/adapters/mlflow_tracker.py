@@ -340,7 +340,7 @@ class MlflowTracker:
 
     @cached_property
     def _registry(self) -> MlflowRegistry:
-        return MlflowRegistry(self._client, self.uri, self._keys)
+        return MlflowRegistry(self._client, self._page, self._keys)
 
     def run_of_alias(self, model: str, alias: str) -> str:
         """The id of the run whose model a registry's alias names. Raises `UnknownRun`."""
