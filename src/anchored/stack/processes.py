@@ -56,8 +56,8 @@ def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
 def end(leaders: Sequence[psutil.Process], *, grace: float) -> None:
     """Ends processes and their children: asks the former, waits, kills what is still there."""
     trees = [process for leader in leaders for process in tree_of(leader)]
-    for asked in (leaders, trees):
-        ask(asked, grace=grace)
+    ask(leaders, grace=grace)
+    ask([process for process in trees if process not in leaders], grace=grace)
     _send(trees, signal.SIGKILL)
     _wait(trees, KILLED)
 
