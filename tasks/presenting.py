@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 from prefect import runtime
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -11,7 +14,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from anchored.decisions.naming import flow_tags
+from anchored.decisions.redaction import redact
 from anchored.records import FlowLink, Reproduction, RunRecord, Verdict
+from tasks.reporting import RunLog
+
+P = ParamSpec("P")
 
 
 def current_flow() -> FlowLink:
@@ -21,11 +28,27 @@ def current_flow() -> FlowLink:
     return FlowLink(str(runtime.flow_run.id or ""), url if url.startswith("http") else "")
 
 
+def never_failing(present: Callable[P, None]) -> Callable[P, None]:
+    """What shows a run, made unable to fail it: a full database costs the picture, not the run."""
+
+    @wraps(present)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            present(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever Prefect's server has against it
+            said = redact(" ".join(str(error).split()))[:300]
+            RunLog().warn(f"Prefect's page does not show all of this run: {said}")
+
+    return wrapped
+
+
+@never_failing
 def present_name(run: RunRecord) -> None:
     """Names the flow run after its run, from the first step on."""
     _update(run, flow_tags(name=run.name, commit="", data="", model=""))
 
 
+@never_failing
 def present_lineage(run: RunRecord) -> None:
     """Shows commit and hashes as tags, labels and a table, and links to the tracker."""
     tags = flow_tags(
@@ -49,6 +72,7 @@ def present_lineage(run: RunRecord) -> None:
         )
 
 
+@never_failing
 def present_reproduction(original: RunRecord, reproduction: Reproduction) -> None:
     """Shows the lineage of a run and the verdict on it, with its table and causes."""
     present_lineage(original)
@@ -138,5 +162,5 @@ def _update(run: RunRecord, tags: list[str]) -> None:
 
 
 def as_markdown(text: str) -> str:
-    """A text as it is, with nothing in it that Markdown would take for a sign."""
+    """A text that Markdown shows as it stands."""
     return re.sub(r"([\\`*_{}\[\]()#+.!|<>-])", r"\\\1", text)

@@ -7,11 +7,12 @@ from collections import Counter
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from anchored.decisions.audit import Audit
-from tasks.presenting import artifact_key
+from tasks.presenting import artifact_key, never_failing
 
 ROWS = 1_000  # of the table: pages and their database are not made for more
 
 
+@never_failing
 def present_audit(experiment: str, audit: Audit) -> None:
     """Publishes the artifacts, one history of them for each experiment."""
     create_markdown_artifact(

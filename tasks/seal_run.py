@@ -9,6 +9,7 @@ from anchored.ports import Advance
 from anchored.steps.close_run import fail_run
 from anchored.steps.seal import Sealed, seal
 from tasks.presenting import present_lineage
+from tasks.presenting_pictures import pictures_of, present_pictures
 from tasks.reporting import opened
 from tasks.retrying import RETRIED
 from tasks.state_hooks import named_cut_off
@@ -18,11 +19,13 @@ from tasks.state_hooks import named_cut_off
 def seal_run(repo: str, run: Journal) -> Sealed:
     """Tags the tracker run, reads the tags back, and brings the branch forward."""
     workspace = opened(repo)
+    pictures = pictures_of(workspace, run)
     sealed = seal(workspace, run.key)
     branch = sealed.branch
     if branch.advance == Advance.LEFT:
         workspace.report.warn(f"the branch was left where it is: {branch.reason}")
     present_lineage(sealed.run)
+    present_pictures(sealed.run, pictures)
     workspace.report.say(f"run {sealed.run.name!r} is sealed as {sealed.run.git.commit}")
     return sealed
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.proof import assert_sealed
-from tests.repos import Repo, result_of
+from tests.repos import SCRIPT, Repo, result_of
 from tests.served import Served
 from tests.services.git_http import PASSWORD, GitHttpServer
 from tests.services.git_server import GitServer
+from tests.services.mlflow_server import MlflowServer
 from tests.services.prefect_server import PrefectServer
 from tests.services.proxy import Proxy
 
@@ -160,3 +166,62 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again_for_its_clone(
                 break
         out, said = process.communicate(timeout=120)
     assert (process.returncode, out.strip()) == (0, "0"), said
+
+
+# A picture of one pixel, and one that no page should carry.
+PLOTTING = """\
+import base64, pathlib
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+pathlib.Path("plots").mkdir()
+pathlib.Path("plots/loss.png").write_bytes(base64.b64decode(PNG))
+pathlib.Path("plots/large.png").write_bytes(base64.b64decode(PNG) + bytes(200_000))
+"""
+
+
+def plotting(repo: Repo) -> Repo:
+    repo.configure('["report-*.txt"]', '["report-*.txt", "plots/*.png"]')
+    repo.script(SCRIPT + PLOTTING)
+    return repo
+
+
+def pictures(api: Callable[..., Any], document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = api("artifacts/filter", **of_flow_run(document["prefect"]["flow_run_id"]))
+    return {artifact["key"]: artifact for artifact in found if artifact["type"] == "image"}
+
+
+def test_plots_are_links_to_the_tracker_server(
+    repo: Repo, prefect_server: PrefectServer, mlflow_server: MlflowServer, api: Callable[..., Any]
+) -> None:
+    repo.configure("[train.params]", f'[tracker]\nuri = "{mlflow_server.url}"\n\n[train.params]')
+    document = result_of(plotting(repo).anchored("run", "a_b", "--json", **prefect_server.env))
+    shown = pictures(api, document)
+    assert shown.keys() == {"plot-sums-plots-loss-png", "plot-sums-plots-large-png"}
+    loss = shown["plot-sums-plots-loss-png"]
+    assert loss["description"] == r"plots/loss\.png of run **a\_b**"
+    answer = httpx.get(loss["data"])
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.content == repo.artifact(document["run_id"], "plots/loss.png")
+
+
+def test_small_plots_are_embedded_and_what_cannot_be_shown_fails_no_run(
+    repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
+) -> None:
+    document = result_of(plotting(repo).anchored("run", "one", "--json", **prefect_server.env))
+    shown = pictures(api, document)
+    assert shown.keys() == {"plot-sums-plots-loss-png"}
+    kind, _, content = shown["plot-sums-plots-loss-png"]["data"].partition(";base64,")
+    assert kind == "data:image/png"
+    assert base64.b64decode(content) == repo.artifact(document["run_id"], "plots/loss.png")
+
+    with closing(sqlite3.connect(prefect_server.database, timeout=30)) as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON artifact "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+        try:
+            done = repo.anchored("run", "two", **prefect_server.env)
+        finally:
+            database.execute("DROP TRIGGER full")
+    assert done.returncode == 0, done.stderr
+    assert "warning: Prefect's page does not show all of this run" in done.stderr
+    assert_sealed(repo, repo.runs()[0])

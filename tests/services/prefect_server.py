@@ -27,6 +27,11 @@ class PrefectServer:
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
+    def database(self) -> Path:
+        """The server's own database."""
+        return self.home.parent / "server/prefect.db"
+
+    @property
     def env(self) -> dict[str, str]:
         """PREFECT_* variables; the client's home is not the server's, as on another machine."""
         return {

@@ -1,0 +1,74 @@
+"""What Prefect's UI shows of the plots that training wrote: from the tracker, or embedded."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlencode
+
+from prefect.artifacts import create_image_artifact
+
+from anchored.journal import Journal
+from anchored.records import RunRecord
+from anchored.steps.training_repo import TrainingRepo
+from tasks.presenting import artifact_key, as_markdown, never_failing
+
+KINDS = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+}
+LINKED, EMBEDDED = 24, 6  # pictures that are shown, at the most
+LARGEST = 200_000  # bytes of one that is embedded: it stands in Prefect's database
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture among a run's artifacts, and where a browser gets it: an address, or itself."""
+
+    path: str
+    url: str
+
+
+def pictures_of(repo: TrainingRepo, run: Journal) -> tuple[Picture, ...]:
+    """The pictures that training wrote; to be taken before sealing takes the files away."""
+    paths = [path for path in run.output_files if PurePosixPath(path).suffix.lower() in KINDS]
+    if run.run.tracker.url:
+        return tuple(Picture(path, _address(run.run, path)) for path in paths[:LINKED])
+    outputs = repo.journals.outputs(run.key) / "artifacts"
+    small = [path for path in paths if _size(outputs / path) <= LARGEST]
+    return tuple(Picture(path, _embedded(outputs / path)) for path in small[:EMBEDDED])
+
+
+@never_failing
+def present_pictures(run: RunRecord, pictures: Sequence[Picture]) -> None:
+    """Shows the pictures, one history of each for each experiment."""
+    for picture in pictures:
+        create_image_artifact(
+            image_url=picture.url,
+            key=artifact_key("plot", f"{run.experiment} {picture.path}"),
+            description=f"{as_markdown(picture.path)} of run **{as_markdown(run.name)}**",
+        )
+
+
+def _address(run: RunRecord, path: str) -> str:
+    """Where MLflow's server hands out an artifact."""
+    base = run.tracker.url.partition("/#/")[0]
+    return f"{base}/get-artifact?{urlencode({'path': path, 'run_uuid': run.run_id})}"
+
+
+def _embedded(file: Path) -> str:
+    content = base64.b64encode(file.read_bytes()).decode("ascii")
+    return f"data:{KINDS[file.suffix.lower()]};base64,{content}"
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # of a run that was sealed at the first try
+        return LARGEST + 1
