@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlencode
 
-from prefect.artifacts import create_image_artifact
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
 from anchored.journal import Journal
 from anchored.records import RunRecord
@@ -49,11 +49,15 @@ def pictures_of(repo: TrainingRepo, run: Journal) -> tuple[Picture, ...]:
 def present_pictures(run: RunRecord, pictures: Sequence[Picture]) -> None:
     """Shows the pictures, one history of each for each experiment."""
     for picture in pictures:
-        create_image_artifact(
-            image_url=picture.url,
-            key=artifact_key("plot", f"{run.experiment} {picture.path}"),
-            description=f"{as_markdown(picture.path)} of run **{as_markdown(run.name)}**",
-        )
+        key = artifact_key("plot", f"{run.experiment} {picture.path}")
+        path = as_markdown(picture.path)
+        said = f"{path} of run **{as_markdown(run.name)}**"
+        if picture.url.startswith("data:"):
+            # Of an image's page its address is a part, which would be the picture in letters.
+            markdown = f"![{path}]({picture.url})"
+            create_markdown_artifact(markdown=markdown, key=key, description=said)
+        else:
+            create_image_artifact(image_url=picture.url, key=key, description=said)
 
 
 def _address(run: RunRecord, path: str) -> str:

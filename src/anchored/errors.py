@@ -146,9 +146,16 @@ class RunFailed(AnchoredError):
 class TrainingFailed(RunFailed):
     """The training command did not end well; `tail` holds its last lines."""
 
+    SAID = 5  # lines of the tail in the error's text
+
     def __init__(self, message: str, *, tail: Sequence[str] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.tail = tuple(tail)
+
+    def __str__(self) -> str:
+        """The last words of training among it: they say most of what is to be done."""
+        lines = [self.message, *(f"  | {line}" for line in self.tail[-self.SAID :])]
+        return "\n".join([*lines, f"hint: {self.hint}"] if self.hint else lines)
 
 
 class EnvironmentFailed(TrainingFailed):

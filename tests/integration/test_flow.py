@@ -186,7 +186,7 @@ def plotting(repo: Repo) -> Repo:
 
 def pictures(api: Callable[..., Any], document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = api("artifacts/filter", **of_flow_run(document["prefect"]["flow_run_id"]))
-    return {artifact["key"]: artifact for artifact in found if artifact["type"] == "image"}
+    return {a["key"]: a for a in found if a["key"].startswith("plot-")}
 
 
 def test_plots_are_links_to_the_tracker_server(
@@ -199,6 +199,7 @@ def test_plots_are_links_to_the_tracker_server(
     loss = shown["plot-sums-plots-loss-png"]
     assert loss["description"] == r"plots/loss\.png of run **a\_b**"
     answer = httpx.get(loss["data"])
+    assert loss["type"] == "image"
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     assert answer.content == repo.artifact(document["run_id"], "plots/loss.png")
 
@@ -209,9 +210,11 @@ def test_small_plots_are_embedded_and_what_cannot_be_shown_fails_no_run(
     document = result_of(plotting(repo).anchored("run", "one", "--json", **prefect_server.env))
     shown = pictures(api, document)
     assert shown.keys() == {"plot-sums-plots-loss-png"}
-    kind, _, content = shown["plot-sums-plots-loss-png"]["data"].partition(";base64,")
-    assert kind == "data:image/png"
-    assert base64.b64decode(content) == repo.artifact(document["run_id"], "plots/loss.png")
+    head, _, content = shown["plot-sums-plots-loss-png"]["data"].partition(";base64,")
+    assert head == r"![plots/loss\.png](data:image/png"
+    assert base64.b64decode(content.removesuffix(")")) == repo.artifact(
+        document["run_id"], "plots/loss.png"
+    )
 
     with closing(sqlite3.connect(prefect_server.database, timeout=30)) as database:
         database.execute(

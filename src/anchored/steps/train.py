@@ -21,6 +21,8 @@ from anchored.steps.outputs import Outputs
 from anchored.steps.private_tree import Past, PrivateTree
 from anchored.steps.training_repo import TrainingRepo
 
+MEND = "mend the script, commit and run again; the whole log is the artifact anchored/train.log"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -164,7 +166,7 @@ class _Training:
         hint = self.tree.absent_program(self.run.command) if absent else None
         if hint is None and ending.status == 127:
             hint = f"the command is {self.run.command!r}"
-        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint)
+        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint or MEND)
 
 
 def own_variables(
