@@ -75,7 +75,7 @@ def prefect_server(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[PrefectServer]:
     """A Prefect API server; a test sets `env` for itself and for the processes it starts."""
-    template = _prefect_template(request.config)
+    template = prefect_template(request.config)
     with (
         _folder(tmp_path_factory, "prefect") as root,
         require(),
@@ -84,7 +84,7 @@ def prefect_server(
         yield server
 
 
-def _prefect_template(config: pytest.Config) -> Path | None:
+def prefect_template(config: pytest.Config) -> Path | None:
     """Where pytest's cache, if it is on, keeps the migrated database of this Prefect's version."""
     if not config.pluginmanager.hasplugin("cacheprovider"):
         return None

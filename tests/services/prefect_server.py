@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.services.environment import clean_env
@@ -21,6 +21,7 @@ class PrefectServer:
     port: int
     home: Path
     process: Server
+    auth_string: str = field(default="", repr=False)
 
     @property
     def api_url(self) -> str:
@@ -41,13 +42,17 @@ class PrefectServer:
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
+            **({"PREFECT_API_AUTH_STRING": self.auth_string} if self.auth_string else {}),
         }
 
 
 @contextmanager
-def serve_prefect(root: Path, *, template: Path | None = None) -> Iterator[PrefectServer]:
+def serve_prefect(
+    root: Path, *, template: Path | None = None, auth_string: str = ""
+) -> Iterator[PrefectServer]:
     """Serve the API, the UI and the scheduler from `root` until the end of the block.
 
+    `auth_string` is USER:PASSWORD, where the server shall ask for one.
     `template` is an empty database with its migrations done, which take most of a first start;
     it is made by the first server that does not find it.
     """
@@ -66,6 +71,7 @@ def serve_prefect(root: Path, *, template: Path | None = None) -> Iterator[Prefe
         PREFECT_API_URL=f"http://127.0.0.1:{port}/api",
         # A run that a deployment's limit holds back looks again after 30 s otherwise.
         PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS="1",
+        **({"PREFECT_SERVER_API_AUTH_STRING": auth_string} if auth_string else {}),
     )
     server = start(
         [sys.executable, "-m", "prefect", "server", "start"],
@@ -78,7 +84,7 @@ def serve_prefect(root: Path, *, template: Path | None = None) -> Iterator[Prefe
     try:
         if template is not None and not template.exists():
             _copy_database(database, template)
-        yield PrefectServer(port, client_home, server)
+        yield PrefectServer(port, client_home, server, auth_string)
     finally:
         server.stop()
 

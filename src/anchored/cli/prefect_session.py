@@ -53,6 +53,11 @@ def prefect_session(root: Path) -> Iterator[None]:
         except (AnchoredError, KeyboardInterrupt):
             raise
         except Exception as error:
+            if _is_refusal(error):
+                raise ServiceFailed(
+                    "the Prefect server refuses the user or password, or wants one",
+                    hint="set PREFECT_API_AUTH_STRING to USER:PASSWORD, as the server has it",
+                ) from error
             if _is_prefect_trouble(error):
                 raise ServiceFailed(
                     f"the Prefect server does not answer: {error}",
@@ -75,6 +80,12 @@ def _of_stack(root: Path) -> tuple[str, str]:
     if not answers(f"{record.url(PREFECT)}/api/health"):
         return "", "the local stack's Prefect server does not answer"
     return f"{record.url(PREFECT)}/api", ""
+
+
+def _is_refusal(error: BaseException) -> bool:
+    import httpx
+
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in {401, 403}
 
 
 def _is_prefect_trouble(error: BaseException) -> bool:
