@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Copies everything that runs consist of to $BACKUP_TO, while runs go on; see docs/operating.md.
+#
+# A run writes bytes first, then the commit that names them, then the tracker's word for it. Copied
+# the other way round, whatever a copy names was there when its turn came.
+set -eu
+cd "$BACKUP_TO"
+
+for database in mlflow mlflow_auth prefect; do
+    pg_dump --format=custom --file="$database.new" "$database"
+    mv "$database.new" "$database.dump"
+done
+
+# `copy`, never `sync`: what is lost over there must not get lost here too.
+rclone copy "$BACKUP_ARTIFACTS" artifacts
+
+# --mirror, because a plain clone has no refs/anchored.
+for url in $BACKUP_REPOS; do
+    mirror=$(basename "$url" .git).git
+    [ -d "$mirror" ] || git clone --quiet --mirror "$url" "$mirror"
+    git -C "$mirror" fetch --quiet
+done
+
+# An object's name is its hash: one that differs from its copy is rot, and an error.
+rclone copy --checksum --immutable "$BACKUP_DVC" dvc
