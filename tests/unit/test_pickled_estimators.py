@@ -67,7 +67,7 @@ def test_joblibs_compressions_are_looked_into(tmp_path: Path, compressor: str, n
 @pytest.mark.parametrize("value", [
     {"model": FOREST}, [FOREST], (FOREST, FOREST), (FOREST, StandardScaler(), 1), Own(), Harm(),
     RandomForestRegressor, r2_score, X, "sklearn.ensemble", None,
-], ids=repr)  # fmt: skip
+], ids=lambda value: type(value).__name__)  # fmt: skip
 def test_what_is_no_estimator_is_none(tmp_path: Path, value: object) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         (tmp_path / "m.pkl").write_bytes(pickle.dumps(value, protocol=protocol))
