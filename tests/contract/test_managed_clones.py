@@ -88,6 +88,8 @@ def test_a_run_from_a_url_with_an_empty_home(
     assert_sealed(clone, run)
     assert served.served() == served.served(run.git.ref) == run.git.commit
     assert run.git.branch == "main"
+    assert clone.head == run.git.commit, "what is done next here goes on from it"
+    assert clone.git("status", "--porcelain") == ""
     assert run.git.repo_url == url.replace(f"ada:{PASSWORD}@", "")
 
     config = clone.root / ".git/config"

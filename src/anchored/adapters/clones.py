@@ -6,14 +6,12 @@ The clone lies in it under the repository's own name, which is what an experimen
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from anchored.adapters.managed_clone import MARKED, ManagedClone
+from anchored.adapters.managed_clone import MARKED, ManagedClone, locked
 from anchored.decisions.git_address import GitAddress
 from anchored.errors import NotReady
 from anchored.ports import Report
@@ -46,7 +44,7 @@ class Clones:
                 f"the clone of {address.shown} has no place: {error}",
                 hint="let XDG_CACHE_HOME name a folder that can be written to",
             ) from error
-        with self._locked(address):
+        with locked(self._folder / address.folder):
             if not root.exists():
                 report.say(f"cloning {address.shown}")
                 self._make(address)
@@ -71,9 +69,3 @@ class Clones:
             folder.rename(self._folder / address.folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-    @contextmanager
-    def _locked(self, address: GitAddress) -> Iterator[None]:
-        with (self._folder / f"{address.folder}.lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield

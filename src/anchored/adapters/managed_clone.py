@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from anchored.adapters.disk_room import disk_full
@@ -11,6 +14,8 @@ from anchored.errors import NotReady
 from anchored.ports import BranchOutcome
 
 MARKED = "anchored.managed=true"
+# What it keeps is for the worktrees that train.
+WITHOUT_LFS = {"GIT_LFS_SKIP_SMUDGE": "1"}
 
 
 def code_at(root: Path) -> GitRepo:
@@ -35,10 +40,16 @@ class ManagedClone(GitRepo):
         return ()
 
     def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:
-        """Brings `commit`, made on `base`, into the branch on the Git remote."""
+        """Brings `commit`, made on `base`, into the branch on the Git remote, and then here."""
         self._remote.deepen()
         plan = self._plan(base=base, commit=commit, message=message)
-        return RemoteBranch(self._remote).advance(branch, plan)
+        outcome = RemoteBranch(self._remote).advance(branch, plan)
+        if outcome.commit and self.branch() == branch:
+            # Whoever has waited for this run goes on from it. What is refused, `follow` mends.
+            with locked(self.root.parent):
+                self._tried("merge", "--quiet", "--ff-only", "--no-verify-signatures",
+                            outcome.commit, env=WITHOUT_LFS)  # fmt: skip
+        return outcome
 
     def use(self, url: str) -> None:
         """Takes a URL for the remote from now on: another login, perhaps."""
@@ -49,7 +60,7 @@ class ManagedClone(GitRepo):
         """Brings branch and files to where the remote's are, whatever is in their way.
 
         `branch` empty: the default one. Raises `GitRemoteFailed`; `NotReady` where the remote has
-        no such branch. Worktrees stay as they are.
+        no such branch. Worktrees stay as they are. To be called with the clone locked.
         """
         shown, wanted = self.remote_url(), branch or self._remote.default_branch()
         if not wanted:
@@ -61,14 +72,21 @@ class ManagedClone(GitRepo):
         tip = f"refs/remotes/origin/{wanted}"
         if not self._git("rev-parse", "--verify", "--quiet", tip, with_exceptions=False):
             raise NotReady(f"{shown} has no branch {wanted!r}")
-        # Of a checkout that was cut off; no other one is under way, but for what callers lock out.
-        lock = self._git("rev-parse", "--git-path", "index.lock").strip()
-        (self.root / lock).unlink(missing_ok=True)
-        # What LFS keeps is for the worktrees that train.
+        # Of a checkout that was cut off: whoever checks out here has the clone locked.
+        cut_off = self._git("rev-parse", "--git-path", "index.lock").strip()
+        (self.root / cut_off).unlink(missing_ok=True)
         _, refusal = self._tried("checkout", "--quiet", "--force", "--no-recurse-submodules",
                                  "--no-track", "-B", wanted, tip,
-                                 env={"GIT_LFS_SKIP_SMUDGE": "1"})  # fmt: skip
+                                 env=WITHOUT_LFS)  # fmt: skip
         if refusal is not None:
             raise disk_full(OSError(refusal)) or NotReady(
                 f"branch {wanted!r} of {shown} cannot be checked out: {refusal}"
             )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes waiting that would check out in the clone of a folder, or make it."""
+    with folder.with_name(f"{folder.name}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
