@@ -31,6 +31,7 @@ def _name() -> str:
     validate_parameters=False,
     on_cancellation=[close_cut_off],
     on_crashed=[close_cut_off],
+    on_failure=[close_cut_off],
 )
 def experiment(
     repo: str | None = None,

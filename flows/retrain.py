@@ -31,6 +31,7 @@ def _name() -> str:
     validate_parameters=False,
     on_cancellation=[close_cut_off],
     on_crashed=[close_cut_off],
+    on_failure=[close_cut_off],
 )
 def retrain(
     repo: str | None = None, run_name: str | None = None, params: dict[str, Any] | None = None

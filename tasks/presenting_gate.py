@@ -6,9 +6,10 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from anchored.decisions.gate import Decision
 from anchored.records import ModelVersion, RunRecord
-from tasks.presenting import artifact_key, as_markdown
+from tasks.presenting import artifact_key, as_markdown, never_failing
 
 
+@never_failing
 def present_decision(run: RunRecord, decision: Decision, version: ModelVersion | None) -> None:
     """Publishes the decision as a table, and a link to the model version where it has a page."""
     word = "promoted" if decision.passed else "refused"

@@ -2,8 +2,9 @@
 
 Of a cancelled run, and of one whose process was killed, a process worker calls them in a process
 of its own, once the flow run's process is dead; of one that crashed by an exception or a signal,
-the engine does in the flow run's own process (Prefect 3.8). Environment and parameters are the
-same in each. Where the worker died as well, nobody calls them: the next flow run closes the run.
+the engine does in the flow run's own process (Prefect 3.8), as of one that failed. Environment and
+parameters are the same in each. Where the worker died as well, nobody calls them: the next flow run
+closes the run.
 """
 
 from __future__ import annotations
@@ -19,25 +20,37 @@ from prefect.logging.loggers import flow_run_logger
 
 from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, TrainingFailed
+from anchored.records import Ended
 from anchored.steps import close_run as steps
 from anchored.workspace import folder_of, open_repo
 from tasks.reporting import RunLog, opened
 
 CANCELLED = "cancelled in Prefect"
 CRASHED = "the flow run crashed"
+FAILED = "Flow run encountered an exception: "  # with which Prefect 3.8 begins a failure's message
 
 
 def close_cut_off(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Closes what a cancelled or crashed flow run has left, or leaves it for `resume`."""
+    """Closes what a cancelled, crashed or failed flow run has left, or leaves it for `resume`."""
     log = flow_run_logger(flow_run, flow)
-    cancelled = state.type in {StateType.CANCELLING, StateType.CANCELLED}
-    reason = CANCELLED if cancelled else f"{CRASHED}: {redact(state.message or 'no reason given')}"
+    ending = Ended.FAILED if state.type == StateType.FAILED else Ended.KILLED
     try:
         repo = open_repo(folder_of(flow_run.parameters.get("repo")), RunLog(log))
-        for said in steps.close_flow_runs(repo, _with_subflows(flow_run), reason):
+        for said in steps.close_flow_runs(repo, _with_subflows(flow_run), _reason(state), ending):
             log.info(said)
     except AnchoredError as error:
         log.warning("what was cut off is not closed yet: %s", error)
+
+
+def _reason(state: State[Any]) -> str:
+    """Why the flow run is over, in words for the tracker."""
+    if state.type in {StateType.CANCELLING, StateType.CANCELLED}:
+        return CANCELLED
+    said = redact(state.message or "no reason given")
+    if state.type == StateType.CRASHED:
+        return f"{CRASHED}: {said}"
+    # The hint, which Prefect shows, is a line of its own.
+    return said.removeprefix(FAILED).partition("\nhint: ")[0]
 
 
 def close_dead(repo: str) -> None:

@@ -207,12 +207,21 @@ def test_resume_finishes_what_a_refusing_remote_held_up(
         done = repo.anchored("run", "one", **prefect_server.env)
         assert done.returncode == 3, done.stderr
         assert "anchored resume" in done.stderr
-        assert repo.anchored("resume", **prefect_server.env).returncode == 3
+        for _ in range(2):
+            # Nobody works on it: the tracker does not call it running.
+            (run,) = repo.runs()
+            assert run.state == "failed"
+            said = repo.tags(run.run_id)["anchored.error"]
+            assert said.startswith("GitRemoteFailed: ")
+            assert said.endswith("; `anchored resume` finishes the run")
+            assert repo.open().tracker.run(run.run_id).ending == "failed"
+            assert repo.anchored("resume", **prefect_server.env).returncode == 3
     done = repo.anchored("resume", "one", "--json", **prefect_server.env)
     (result,) = result_of(done)
     assert result["state"] == "sealed"
     (run,) = sealed_runs(repo)
     assert_sealed(repo, run)
+    assert "anchored.error" not in repo.tags(run.run_id)
     assert repo.head == run.git.commit
     assert_nothing_is_left(repo)
 

@@ -141,8 +141,10 @@ def fail_cut_off(repo: TrainingRepo, key: str, reason: str | None = None) -> Non
     fail_run(repo, key, TrainingFailed(said or reason), killed=said in {None, reason})
 
 
-def close_flow_runs(repo: TrainingRepo, flow_runs: Collection[str], reason: str) -> list[str]:
-    """Closes what flow runs that were cancelled or crashed have left; says what, in words.
+def close_flow_runs(
+    repo: TrainingRepo, flow_runs: Collection[str], reason: str, ending: Ended = Ended.KILLED
+) -> list[str]:
+    """Closes what flow runs that were cancelled, crashed or failed have left; says what, in words.
 
     A run cut off in training is closed as failed. Any other is left for `resume`, and the tracker
     says so instead of going on saying `running`. Runs that the flow run itself has closed, or that
@@ -150,7 +152,7 @@ def close_flow_runs(repo: TrainingRepo, flow_runs: Collection[str], reason: str)
     """
     seen = [j for j in repo.journals.all() if j.run.prefect.flow_run_id in flow_runs]
     claimed = [journal for j in seen if (journal := _claimed_dying(repo, j.key))]
-    return [_closed(repo, left, reason) for j in claimed if (left := _opened(repo, j))]
+    return [_closed(repo, left, reason, ending) for j in claimed if (left := _opened(repo, j))]
 
 
 def close_dead(repo: TrainingRepo) -> list[str]:
@@ -178,29 +180,28 @@ def _claimed_dying(repo: TrainingRepo, key: str) -> Journal | None:
     return journal
 
 
-def _closed(repo: TrainingRepo, left: Unfinished, reason: str) -> str:
+def _closed(repo: TrainingRepo, left: Unfinished, reason: str, ending: Ended) -> str:
     """Closes one run, or leaves it for `resume`."""
     if not left.resumable:
         fail_cut_off(repo, left.key, reason)
         return f"{left.run.name} is closed as failed: {reason}"
     try:
-        _leave_open(repo, left, f"{reason}; `anchored resume` finishes the run")
+        said = f"{reason[:LONGEST_REASON]}; `anchored resume` finishes the run"
+        _leave_open(repo, left, said, ending)
     finally:
         repo.journals.release(left.key)
     return f"{left.run.name} is left for `anchored resume`: {reason}"
 
 
-def _leave_open(repo: TrainingRepo, left: Unfinished, said: str) -> None:
+def _leave_open(repo: TrainingRepo, left: Unfinished, said: str, ending: Ended) -> None:
     """Tells the tracker that nobody works on the run any more."""
     repo.code.remove_worktree(repo.journals.tree(left.key))
     run_id = left.run.run_id
     with suppress(UnknownRun):
         if repo.tracker.run(run_id).tags.get(tags.STATE) == State.SEALED:
             return  # all that is left to do is the branch
-        repo.tracker.set_tags(
-            run_id, {tags.ERROR: said[:LONGEST_REASON], tags.STATE: str(State.FAILED)}
-        )
-        repo.tracker.end_run(run_id, Ended.KILLED, name=left.run.name, ended=now())
+        repo.tracker.set_tags(run_id, {tags.ERROR: said, tags.STATE: str(State.FAILED)})
+        repo.tracker.end_run(run_id, ending, name=left.run.name, ended=now())
 
 
 def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
