@@ -59,6 +59,7 @@ def started_by_name(repo: Repo, up: dict[str, Any], name: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.timeout(600)  # three starts of the stack: 90 s, more where others work as well
 def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
     repo = stacked
     asked = repo.anchored("status")
