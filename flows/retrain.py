@@ -46,7 +46,9 @@ def retrain(
     """
     root = training_root(repo)
     close_dead(root)
-    with open_repo(root).journals.alone("retrain", RunLog().say):
+    with open_repo(root).journals.alone("retrain", RunLog().say) as waited:
+        if waited:
+            training_root(repo)  # the one before may have moved the branch
         retrained = _retrained(root, run_name, params or {})
     state: object = Completed(
         name=retrained.outcome.capitalize(), message=retrained.reason, data=retrained

@@ -249,16 +249,22 @@ class Journals:
                     self.close(home.name)
 
     @contextmanager
-    def alone(self, what: str, report: Callable[[str], None]) -> Iterator[None]:
-        """Lets one process of this machine at a time do something; `report` hears of a wait."""
+    def alone(self, what: str, report: Callable[[str], None]) -> Iterator[bool]:
+        """Lets one process of this machine at a time do something; whether it had to wait.
+
+        `report` hears of it before.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{what}.lock").open("w") as stream:
+            waits = False
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                waits = True
+            if waits:
                 report(f"another {what} of this repository is under way; waiting for its end")
                 fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
+            yield waits
 
     @contextmanager
     def locked(self, what: str = "lock") -> Iterator[None]:
