@@ -1,14 +1,15 @@
 """State hooks of the flows, and what a cut off means: Prefect and the tracker shall never disagree.
 
 Of a cancelled run, and of one whose process was killed, a process worker calls them in a process
-of its own, once the flow run's process is dead; of one that crashed by an exception or a signal,
-the engine does in the flow run's own process (Prefect 3.8), as of one that failed. Environment and
-parameters are the same in each. Where the worker died as well, nobody calls them: the next flow run
-closes the run.
+of its own, once the flow run's process is dead; of one that failed, or that crashed by an
+exception or a signal, the engine does in the flow run's own process (Prefect 3.8). Environment and
+parameters are the same in each. Where the worker died as well, nobody calls them: the next flow
+run closes the run. None of it needs Prefect's server, which may be what has gone.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from prefect import Flow, runtime
@@ -73,13 +74,16 @@ def named_cut_off(error: BaseException) -> BaseException:
 
 
 def _is_cancelled() -> bool:
-    with get_client(sync_client=True) as client:
+    with suppress(Exception), get_client(sync_client=True) as client:
         state = client.read_flow_run(runtime.flow_run.id).state
-    return state is not None and state.type in {StateType.CANCELLING, StateType.CANCELLED}
+        return state is not None and state.type in {StateType.CANCELLING, StateType.CANCELLED}
+    return False
 
 
 def _with_subflows(flow_run: FlowRun) -> set[str]:
     """The ids of a flow run and of those that it started in its own process."""
     children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run.id]))
-    with get_client(sync_client=True) as client:
-        return {str(run.id) for run in (flow_run, *client.read_flow_runs(flow_run_filter=children))}
+    found = {str(flow_run.id)}
+    with suppress(Exception), get_client(sync_client=True) as client:
+        found |= {str(run.id) for run in client.read_flow_runs(flow_run_filter=children)}
+    return found

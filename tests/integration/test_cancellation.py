@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from anchored.journal import Step, new_key
+from anchored.journal import FOLDER, Step, new_key
 from anchored.records import FlowLink, TrackedRun
 from anchored.steps import open_run, reproduce
 from anchored.steps.close_run import close_dead, close_flow_runs
+from anchored.steps.refresh import refreshed
 from tests.killed import (
     assert_cache_is_whole,
     assert_nothing_is_left,
@@ -194,3 +196,35 @@ def test_a_reproduction_that_was_cut_off_is_over_wherever_that_was(repo: Repo) -
     workspace.journals.release(key)
     close_flow_runs(workspace, {"flow"}, "cancelled in Prefect")
     assert_closed(repo, "reproduction of one", "cancelled in Prefect")
+
+
+def refreshing(repo: Repo) -> None:
+    refreshed(repo.open())
+
+
+def test_a_refresh_whose_process_is_dead_ends_too(repo: Repo) -> None:
+    begun = repo.root.parent / "begun"
+    repo.run("one")
+    repo.write("fetch.py", f"import time\nopen({str(begun)!r}, 'w')\ntime.sleep(600)\n")
+    inputs = 'inputs = ["data/numbers.csv"]'
+    repo.configure(inputs, f'{inputs}\nrefresh = "python fetch.py"')
+    process = started(refreshing, repo)
+    wait_for(begun.exists, 60)
+    running_there = processes_in(repo.root / FOLDER)
+    assert running_there
+    close_flow_runs(repo.open(), {"a flow run"}, "cancelled in Prefect")
+    assert processes_in(repo.root / FOLDER) == running_there  # its owner lives
+    process.kill()
+    process.join()
+    close_flow_runs(repo.open(), {"a flow run"}, "cancelled in Prefect")
+    assert processes_in(repo.root / FOLDER) == []
+    assert_nothing_is_left(repo)
+
+
+def processes_in(folder: Path) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd().startswith(str(folder)):
+                found.append(process.pid)
+    return sorted(found)

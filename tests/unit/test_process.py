@@ -154,7 +154,7 @@ def test_what_training_leaves_behind_is_ended_and_hangs_nothing(
     begun = time.monotonic()
     ending = run(left_behind, timeout=None)
     assert (ending.status, ending.timed_out) == (0, False)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 50  # and not the 60 s of what is left behind
     assert is_gone(next(int(line) for line in lines if line.isdigit()))
 
 
@@ -165,7 +165,7 @@ def test_a_daemon_in_a_session_of_its_own_is_ended_too(
     monkeypatch.setattr("anchored.process.GRACE", 0.3 if deaf else 10)
     begun = time.monotonic()
     assert run(python(DAEMON.format(ignore="SIGTERM" if deaf else "SIGUSR1"))).status == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 50  # and not the 60 s of what is left behind
     assert is_gone(int(lines[0]))
 
 

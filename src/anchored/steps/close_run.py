@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from anchored.decisions import tags
 from anchored.decisions.redaction import redact, url_without_credentials
@@ -21,6 +22,7 @@ from anchored.errors import (
 )
 from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
+from anchored.process import end_training
 from anchored.records import RUN_DOCUMENT, Ended, FlowLink, RunRecord, State, rendered
 from anchored.steps.log_run import logged_files
 from anchored.steps.open_run import adopted
@@ -106,7 +108,7 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
     being opened is looked for in the tracker, and forgotten where the tracker never had it.
     Raises `UnknownRun` where a run is named that is not unfinished here, and `AmbiguousRun`.
     """
-    repo.journals.sweep(repo.code.remove_worktree)
+    sweep(repo)
     meant = [j for j in repo.journals.all() if wanted is None or _is_meant(j.run, wanted)]
     if wanted is not None and not meant:
         raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
@@ -131,6 +133,16 @@ def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
     return Unfinished(key=opened.key, run=opened.run, step=opened.step)
 
 
+def sweep(repo: TrainingRepo) -> None:
+    """Takes away what dead processes left in passing: private trees, and what runs in them."""
+
+    def take_away(tree: Path) -> None:
+        end_training(tree.parent.name)
+        repo.code.remove_worktree(tree)
+
+    repo.journals.sweep(take_away)
+
+
 def fail_cut_off(repo: TrainingRepo, key: str, reason: str | None = None) -> None:
     """Closes a run whose training was cut off, or that was being closed as failed already."""
     run, said = repo.journal(key).run, None
@@ -150,6 +162,7 @@ def close_flow_runs(
     says so instead of going on saying `running`. Runs that the flow run itself has closed, or that
     a live process works on, are none of its business: it may be called at any time, and again.
     """
+    sweep(repo)
     seen = [j for j in repo.journals.all() if j.run.prefect.flow_run_id in flow_runs]
     claimed = [journal for j in seen if (journal := _claimed_dying(repo, j.key))]
     return [_closed(repo, left, reason, ending) for j in claimed if (left := _opened(repo, j))]
@@ -160,6 +173,7 @@ def close_dead(repo: TrainingRepo) -> list[str]:
 
     Those that can be resumed are left alone. Costs nothing where no run was cut off.
     """
+    sweep(repo)
     said = []
     for seen in repo.journals.all():
         if seen.step != Step.TRAINING or repo.journals.owns(seen.key):

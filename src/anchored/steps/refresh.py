@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from anchored.config import Config
 from anchored.errors import BadInput, RefreshFailed
-from anchored.journal import new_key
 from anchored.process import RUN_ID, Ending, run_command
 from anchored.records import Pointer
+from anchored.steps.close_run import sweep
 from anchored.steps.open_run import Fresh, check_retrain
 from anchored.steps.private_tree import PrivateTree, passing_tree
 from anchored.steps.training_repo import TrainingRepo
@@ -22,7 +22,7 @@ def refreshed(repo: TrainingRepo) -> Fresh:
 
     Raises `RefreshFailed`, `BadInput` for an input that is not there afterwards, `RemoteFailed`.
     """
-    repo.journals.sweep(repo.code.remove_worktree)
+    sweep(repo)
     commit = repo.code.head()
     config = check_retrain(repo, commit)
     before = {}
@@ -48,7 +48,8 @@ def refreshed(repo: TrainingRepo) -> Fresh:
 
 def _refresh(tree: PrivateTree, command: str) -> None:
     """Runs the command with the whole environment: what it brings is recorded, not how."""
-    key = new_key()
+    # Named by its folder, it is found where this process is killed and the folder swept away.
+    key = tree.path.parent.name
     own = {**tree.repo.variables, "PYTHONUNBUFFERED": "1", "PWD": str(tree.path), RUN_ID: key}
     variables = tree.in_environment(own)
     tree.environment(command, variables)  # imports come from the tree
