@@ -16,9 +16,10 @@ rclone copy "$BACKUP_ARTIFACTS" artifacts
 
 # --mirror, because a plain clone has no refs/anchored.
 for url in $BACKUP_REPOS; do
-    mirror=$(basename "$url" .git).git
-    [ -d "$mirror" ] || git clone --quiet --mirror "$url" "$mirror"
-    git -C "$mirror" fetch --quiet
+    name=$(printf %s "${url%.git}" | sed 's#.*[/:]##')
+    [ -d "$name.git" ] || git clone --quiet --mirror "$url" "$name.git"
+    git -C "$name.git" fetch --quiet
+    git -C "$name.git" show-ref --quiet || { echo "$url has no branch, and no run" >&2; exit 1; }
 done
 
 # An object's name is its hash: one that differs from its copy is rot, and an error.
