@@ -10,7 +10,6 @@ from prefect.states import Completed
 
 from anchored.decisions.gate import Outcome, Retrained
 from anchored.journal import new_key
-from anchored.steps.gate import is_pending, recorded_decision
 from anchored.workspace import open_repo
 from flows.experiment import sealed_run
 from tasks.open_clone import training_root
@@ -57,13 +56,15 @@ def retrain(
 
 
 def _retrained(root: str, run_name: str | None, params: dict[str, Any]) -> Retrained:
-    fresh = refresh_data(root)
-    run = find_equal_run(root, fresh, params)
-    if run is not None and not is_pending(open_repo(root), run):
-        return Retrained(Outcome.SKIPPED, run, recorded_decision(open_repo(root), run))
-    if run is None:
+    fresh = refresh_data(root, run_name, params)
+    equal = find_equal_run(root, fresh, params)
+    if equal is not None and not equal.pending:
+        return Retrained(Outcome.SKIPPED, equal.run, changed=fresh.changed)
+    if equal is None:
         opened = open_run(root, run_name, params, key=new_key(), fresh=fresh)
         run = sealed_run(root, opened).run
+    else:
+        run = equal.run  # cut off before the gate
     decision = judge_run(root, run)
     if decision is None:
         return Retrained(Outcome.SEALED, run, changed=fresh.changed)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 from prefect import task
 
-from anchored.decisions.gate import Decision, Outcome, Retrained
+from anchored.decisions.gate import Decision, Retrained
 from anchored.records import ParamValue, RunRecord
 from anchored.steps import gate
-from anchored.steps.equal_run import equal_run
-from anchored.steps.open_run import Fresh
-from anchored.steps.promote import promote
+from anchored.steps.equal_run import Equal, equal_run
+from anchored.steps.open_run import Fresh, RunRequest
 from anchored.steps.refresh import refreshed
 from tasks.presenting import present_lineage
 from tasks.presenting_gate import present_decision
@@ -20,10 +19,10 @@ from tasks.retrying import RETRIED
 
 
 @task(name="refresh_data", task_run_name="refresh data", **RETRIED)
-def refresh_data(repo: str) -> Fresh:
+def refresh_data(repo: str, run_name: str | None, params: Mapping[str, ParamValue]) -> Fresh:
     """Brings new data into the DVC cache, in a private tree of the branch's head."""
     workspace = opened(repo)
-    fresh = refreshed(workspace)
+    fresh = refreshed(workspace, RunRequest(name=run_name, params=params))
     for pointer in fresh.data:
         said = "is new" if pointer.path in fresh.changed else "is as it was"
         workspace.report.say(f"{pointer.path} {said}: {pointer.md5} ({pointer.size:,} bytes)")
@@ -31,14 +30,17 @@ def refresh_data(repo: str) -> Fresh:
 
 
 @task(name="find_equal_run", task_run_name="look for an equal run", **RETRIED)
-def find_equal_run(repo: str, fresh: Fresh, params: Mapping[str, ParamValue]) -> RunRecord | None:
+def find_equal_run(repo: str, fresh: Fresh, params: Mapping[str, ParamValue]) -> Equal | None:
     """The sealed run of the same source tree, data, params and environment, if there is one."""
     workspace = opened(repo)
-    run = equal_run(workspace, fresh, params)
-    if run is not None:
+    equal = equal_run(workspace, fresh, params)
+    if equal is None:
+        workspace.report.say("no sealed run is of this code, data, params and environment")
+    else:
+        run = equal.run
         workspace.report.say(f"nothing changed since run {run.name!r} ({run.run_id})")
         present_lineage(run)
-    return run
+    return equal
 
 
 @task(name="judge_run", task_run_name="judge", **RETRIED)
@@ -55,14 +57,8 @@ def judge_run(repo: str, run: RunRecord) -> Decision | None:
 def promote_run(repo: str, run: RunRecord, decision: Decision) -> Retrained:
     """Registers a model that passed, under its alias; records and shows the decision."""
     workspace = opened(repo)
-    version = None
-    if not gate.stands(workspace, run, decision):
-        workspace.report.warn("there is another champion by now; judged again")
-        decision = gate.judged(workspace, run) or decision
-    if decision.passed:
-        version = promote(workspace, run, alias=gate.alias_of(workspace, run))
+    retrained = gate.settled(workspace, run, decision)
+    if (version := retrained.version) is not None:
         workspace.report.say(f"{version.model} {version.version} is {', '.join(version.aliases)}")
-    outcome = Outcome.PROMOTED if decision.passed else Outcome.REFUSED
-    gate.record_decision(workspace, decision, outcome)
-    present_decision(run, decision, version)
-    return Retrained(outcome, run, decision, version)
+    present_decision(run, retrained.decision or decision, retrained.version)
+    return retrained

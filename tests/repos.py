@@ -143,21 +143,18 @@ class Repo:
     def retrain(self, name: str | None = None, report: Any = None, **params: Any) -> Retrained:
         """The steps of flows/retrain.py in their order, in this process and without Prefect."""
         workspace = self.open(report)
-        fresh = refreshed(workspace)
-        run = equal_run(workspace, fresh, params)
-        if run is not None and not gate.is_pending(workspace, run):
-            return Retrained(Outcome.SKIPPED, run)
-        if run is None:
+        fresh = refreshed(workspace, open_run.RunRequest(name=name, params=params))
+        equal = equal_run(workspace, fresh, params)
+        if equal is not None and not equal.pending:
+            return Retrained(Outcome.SKIPPED, equal.run, changed=fresh.changed)
+        if equal is None:
             run = self.sealed(name, report, params=params, fresh=fresh).run
+        else:
+            run = equal.run
         decision = gate.judged(workspace, run)
         if decision is None:
             return Retrained(Outcome.SEALED, run)
-        outcome = Outcome.PROMOTED if decision.passed else Outcome.REFUSED
-        version = None
-        if decision.passed:
-            version = promote(workspace, run, alias=gate.alias_of(workspace, run))
-        gate.record_decision(workspace, decision, outcome)
-        return Retrained(outcome, run, decision, version)
+        return gate.settled(workspace, run, decision)
 
     def promote(self, name: str, alias: str = "champion") -> ModelVersion:
         workspace = self.open()

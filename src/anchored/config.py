@@ -152,6 +152,11 @@ class Config(_Section):
             raise ValueError("retrain.evaluate: needs train.metrics, the file that it writes")
         return self
 
+    @property
+    def gate(self) -> Retrain | None:
+        """The gate, where there is a registered model that stands behind it."""
+        return self.retrain if self.retrain and self.retrain.registered_model else None
+
     def params_with(self, overrides: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
         """`[train.params]` with `-p` on top, each in the type that the file gives it.
 

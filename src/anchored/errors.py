@@ -171,11 +171,11 @@ class BadOutcome(RunFailed):
 
 
 class InputChanged(RunFailed):
-    """Training changed its own inputs; the cache has been made whole again."""
+    """Training, or what else had them, changed its inputs; the cache is whole again."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], *, by: str = "training") -> None:
         super().__init__(
-            "training changed its own inputs: " + ", ".join(paths),
+            f"{by} changed its own inputs: " + ", ".join(paths),
             hint="write results elsewhere: a run whose inputs change cannot be reproduced",
         )
         self.paths = tuple(paths)

@@ -50,7 +50,7 @@ class Journal:
 
     `base` is the commit that HEAD stood at, `pinned` the one that its data is versioned upon:
     the same, or with `snapshot` a commit of the uncommitted changes as they were at its start.
-    `gated` runs are of a retrain, and to be judged once they are sealed.
+    Of a run of `retrain` both are the branch's commit, and the user's folder plays no part.
     """
 
     key: str
@@ -59,7 +59,7 @@ class Journal:
     base: str
     pinned: str
     snapshot: bool = False
-    gated: bool = False
+    retrain: bool = False
     environment: Environment = field(default_factory=Environment)
     output_files: tuple[str, ...] = ()
 
@@ -75,7 +75,7 @@ class Journal:
             "base": self.base,
             "pinned": self.pinned,
             "snapshot": self.snapshot,
-            "gated": self.gated,
+            "retrain": self.retrain,
             "environment": json.loads(self.environment.render()),
             "output_files": list(self.output_files),
         }
@@ -89,7 +89,7 @@ class Journal:
             base=value["base"],
             pinned=value["pinned"],
             snapshot=value["snapshot"],
-            gated=value.get("gated", False),
+            retrain=value.get("retrain", False),
             environment=Environment.parse(json.dumps(value["environment"])),
             output_files=tuple(value["output_files"]),
         )

@@ -8,11 +8,21 @@ from pathlib import Path
 import pytest
 
 from anchored.decisions.gate import Outcome
-from anchored.errors import BadInput, BadOutcome, RefreshFailed, TrainingFailed, WrongUse
+from anchored.errors import (
+    BadInput,
+    BadName,
+    BadParam,
+    InputChanged,
+    NotReady,
+    RefreshFailed,
+    TrainingFailed,
+    WrongUse,
+)
 from anchored.steps import gate
 from anchored.steps.equal_run import equal_run
-from anchored.steps.open_run import Fresh
+from anchored.steps.open_run import Fresh, RunRequest
 from anchored.steps.refresh import refreshed
+from tests.killed import assert_cache_is_whole
 from tests.proof import assert_sealed
 from tests.repos import Repo, pointers_at
 
@@ -49,12 +59,12 @@ def archive(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def fresh(repo: Repo) -> Fresh:
-    return refreshed(repo.open())
+    return refreshed(repo.open(), RunRequest())
 
 
 def equal(repo: Repo, **params: object) -> str | None:
-    run = equal_run(repo.open(), fresh(repo), params)
-    return None if run is None else run.name
+    found = equal_run(repo.open(), fresh(repo), params)
+    return None if found is None else found.run.name
 
 
 def test_new_data_come_in_a_private_tree(repo: Repo, archive: Path) -> None:
@@ -163,9 +173,8 @@ def test_the_champion_is_what_is_better_and_nothing_else(repo: Repo, archive: Pa
     assert champion(repo) == first.run.run_id
     assert_sealed(repo, worse.run)  # refused, and a run all the same
     kept = json.loads(repo.artifact(worse.run.run_id, "anchored/gate.json"))
-    assert (kept["value"], kept["champion_value"], kept["outcome"]) == (
-        first.run.metrics["total"] - 1, first.run.metrics["total"], "refused",
-    )  # fmt: skip
+    best = first.run.metrics["total"]
+    assert (kept["passed"], kept["value"], kept["champion_value"]) == (False, best - 1, best)
     assert repo.tags(worse.run.run_id)["anchored.gate"] == "refused"
     again = repo.retrain("three")
     assert (again.outcome, again.run.name) == (Outcome.SKIPPED, "two")
@@ -217,13 +226,57 @@ def test_both_models_are_evaluated_on_the_same_data(repo: Repo, archive: Path) -
     assert second.outcome == Outcome.PROMOTED
     assert second.decision.evaluated
     assert (second.decision.value, second.decision.champion_value) == (0, 1001)
-    repo.write("evaluate.py", 'open("data/numbers.csv", "w")\n')
+    # Inputs are links into the cache: what an evaluation does to them is mended, however it ends.
+    spoil = 'import os\nos.chmod("data/numbers.csv", 0o644)\nopen("data/numbers.csv", "w")\nraise SystemExit(3)\n'
+    repo.write("evaluate.py", spoil)
     repo.commit("Change inputs")
     archive.write_text("1002\n")
-    with pytest.raises((TrainingFailed, BadOutcome)):
+    with pytest.raises(InputChanged, match=r"retrain\.evaluate changed its own inputs"):
         repo.retrain("three")
+    assert_cache_is_whole(repo)
     assert champion(repo) == second.run.run_id
-    assert repo.reproduce("three").verdict == "identical"
+
+
+def test_a_champion_that_nobody_can_compare_with_is_not_replaced(repo: Repo, archive: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{repo.root}/mlflow.db")
+    client.create_registered_model("sums_model")
+    version = client.create_model_version("sums_model", str(repo.root / "models"))
+    client.set_registered_model_alias("sums_model", "champion", version.version)
+    retrained = repo.retrain("one")
+    assert retrained.outcome == Outcome.REFUSED
+    assert retrained.decision.reason == "the champion, version 1, names no run to compare with"
+    repo.promote("one")
+    archive.write_text("5000\n")
+    assert repo.retrain("two").outcome == Outcome.PROMOTED
+
+
+def test_a_decision_is_made_again_where_another_became_champion_meanwhile(
+    repo: Repo, archive: Path
+) -> None:
+    repo.retrain("one")
+    repo.write("data/numbers.csv", "9000\n")
+    best = repo.run("best")
+    workspace, run = repo.open(), repo.run("middle", params={"power": 1})
+    run = run.with_(metrics={"total": 8000})
+    decision = gate.judged(workspace, run)
+    assert decision.passed
+    repo.promote("best")
+    settled = gate.settled(workspace, run, decision)
+    assert (settled.outcome, settled.decision.champion) == (Outcome.REFUSED, best.run_id)
+    assert champion(repo) == best.run_id
+
+
+def test_a_decision_survives_a_cut_behind_the_promotion(repo: Repo, archive: Path) -> None:
+    repo.retrain("one")
+    archive.write_text("5000\n")
+    first = repo.retrain("two")
+    repo.open().tracker.set_tags(first.run.run_id, {"anchored.gate": "pending"})
+    again = repo.retrain("three")
+    assert (again.outcome, again.decision) == (first.outcome, first.decision)
+    assert again.version.version == first.version.version
+    assert again.decision.improvement == 5000
 
 
 def test_without_a_gate_a_retrain_ends_with_the_seal(repo: Repo, archive: Path) -> None:
@@ -231,16 +284,59 @@ def test_without_a_gate_a_retrain_ends_with_the_seal(repo: Repo, archive: Path) 
     retrained = repo.retrain("one")
     assert (retrained.outcome, retrained.decision) == (Outcome.SEALED, None)
     assert_sealed(repo, retrained.run)
+    assert repo.retrain("two").outcome == Outcome.SKIPPED
 
 
-def test_what_cannot_be_retrained_is_refused_before_anything_is_done(
+def test_params_that_a_script_logs_by_itself_are_no_change(repo: Repo, archive: Path) -> None:
+    repo.configure("[train.params]\npower = 1\n", "")
+    repo.script(
+        "import mlflow, pathlib, json\n"
+        "with mlflow.start_run():\n    mlflow.log_param('depth', 3)\n"
+        "pathlib.Path('models').mkdir(exist_ok=True)\npathlib.Path('models/model.bin').write_text('1')\n"
+        "json.dump({'total': 1}, open('metrics.json', 'w'))\n"
+    )
+    assert repo.retrain("one").outcome == Outcome.PROMOTED
+    assert repo.retrain("two").outcome == Outcome.SKIPPED
+
+
+def test_what_is_half_done_in_the_folder_plays_no_part(repo: Repo, archive: Path) -> None:
+    repo.write("data/.gitignore", "*.dvc\n")
+    repo.write("train.py", "half a line (")
+    text = (repo.root / "anchored.toml").read_text()
+    repo.write("anchored.toml", text.replace("sums_model", "another").replace('"total"', '"no"'))
+    retrained = repo.retrain("one")
+    assert retrained.version.model == "sums_model"
+    assert "*.dvc" not in repo.git("show", f"{retrained.run.git.commit}:data/.gitignore")
+    repo.write("anchored.toml", text.replace('"sums"', '"elsewhere"'))
+    with pytest.raises(NotReady, match="another tracker or experiment than its committed state"):
+        repo.retrain("two")
+
+
+def test_what_cannot_be_retrained_is_refused_before_data_are_brought(
     repo: Repo, archive: Path
 ) -> None:
+    repo.write("fetch.py", f"open({str(archive)!r}, 'w').write('fetched')\n")
+    repo.commit("Tell")
+    with pytest.raises(BadParam, match="unknown parameter 'powr'"):
+        repo.retrain("one", powr=2)
+    with pytest.raises(BadName):
+        repo.retrain("")
+    assert repo.runs() == []
     repo.configure('metric = "total"', 'metric = "total"\nevaluate = "python e.py {nothing}"')
     with pytest.raises(WrongUse, match=r"retrain.evaluate: \{nothing\} is not among"):
         repo.retrain("one")
-    assert repo.runs() == []
-    assert not repo.store.exists()
+    assert archive.read_text() == "1000\n"
+
+
+def test_a_link_out_of_the_tree_is_no_data(repo: Repo, archive: Path) -> None:
+    repo.run("one")
+    repo.write(
+        "fetch.py",
+        f"import os\nos.remove('data/numbers.csv')\nos.symlink({str(archive)!r}, 'data/numbers.csv')\n",
+    )
+    repo.commit("Link")
+    with pytest.raises(BadInput, match="a link that leaves the tree"):
+        repo.retrain("two")
 
 
 def champion(repo: Repo) -> str:

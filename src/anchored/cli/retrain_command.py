@@ -11,12 +11,9 @@ def run(arguments: Namespace) -> int:
     """Runs the `retrain` flow; 1 where the gate refused the new model."""
     load_tracker_aside(getattr(arguments, "repo", None))
     repo = open_repo(getattr(arguments, "repo", None))
-    from anchored.decisions.naming import checked_name
-    from anchored.steps.open_run import check_retrain
+    from anchored.steps.open_run import RunRequest, check_retrain
 
-    if arguments.name is not None:
-        checked_name(arguments.name)
-    check_retrain(repo, repo.code.head())
+    check_retrain(repo, RunRequest(name=arguments.name), repo.code.head())
     from anchored.cli import console, render
     from anchored.cli.prefect_session import prefect_session
     from anchored.decisions.gate import Outcome

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from anchored.decisions.margin import Margin
 from anchored.records import ModelVersion, RunRecord
@@ -56,6 +56,11 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: item for key, item in value.items() if key in known})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,7 @@ class Gate:
         Equal is not better: a champion stays until something beats it.
         """
         value = new.metrics.get(self.metric)
-        facts: dict[str, Any] = {
-            "metric": self.metric, "goal": self.goal, "run_id": new.run_id, "value": value,
-            "evaluated": evaluated,
-        }  # fmt: skip
+        facts = {**self._facts(new), "evaluated": evaluated}
         if value is None:
             return Decision(passed=False, reason=f"{new.name!r} has no {self.metric}", **facts)
         if champion is None:
@@ -132,6 +134,14 @@ class Gate:
         )
         reason = _in_words(self.metric, value, best, improvement, needed, passed=passed)
         return Decision(passed=passed, reason=reason, **facts)
+
+    def refusal(self, new: Candidate, reason: str) -> Decision:
+        """The decision on a model that there is nothing to compare with."""
+        return Decision(passed=False, reason=reason, **self._facts(new))
+
+    def _facts(self, new: Candidate) -> dict[str, Any]:
+        value = new.metrics.get(self.metric)
+        return {"metric": self.metric, "goal": self.goal, "run_id": new.run_id, "value": value}
 
 
 def _in_words(

@@ -17,6 +17,7 @@ from anchored.records import (
     Ended,
     FlowLink,
     GitFacts,
+    ParamValue,
     Pointer,
     RunRecord,
     State,
@@ -140,6 +141,15 @@ def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
         reproduces=facts.reproduces,
         verdict=facts.verdict,
     )
+
+
+def recorded_params(tags: Mapping[str, str]) -> Mapping[str, ParamValue] | None:
+    """The params that a run recorded, perhaps none at all; None where nothing says so.
+
+    What a script has logged to the tracker by itself is not among them.
+    """
+    details = _parse_details(tags.get(RECORD, ""))
+    return details.params if details.command else None
 
 
 def _render_details(run: RunRecord) -> str:

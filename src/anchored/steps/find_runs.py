@@ -47,6 +47,15 @@ def listed(repo: TrainingRepo, limit: int | None = None) -> Iterator[RunRecord]:
     return (record(repo, run) for run in repo.tracker.runs(limit))
 
 
+def detailed(repo: TrainingRepo, tracked: TrackedRun) -> TrackedRun:
+    """The run with its details, which stand in an artifact where they are too long for a tag."""
+    if not tracked.tags.get(RECORD) and (
+        text := repo.tracker.artifact(tracked.run_id, RUN_DOCUMENT)
+    ):
+        return with_details(tracked, text)
+    return tracked
+
+
 def with_details(tracked: TrackedRun, text: bytes) -> TrackedRun:
     """A run whose details were too long for a tag, with those of its `anchored/run.json`."""
     try:
@@ -98,11 +107,7 @@ def _aliased(repo: TrainingRepo, alias: str) -> str:
 
 def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
     """The run with all that its artifacts add to its tags."""
-    if not tracked.tags.get(RECORD) and (
-        text := repo.tracker.artifact(tracked.run_id, RUN_DOCUMENT)
-    ):
-        tracked = with_details(tracked, text)
-    run = record(repo, tracked)
+    run = record(repo, detailed(repo, tracked))
     environment = environment_of(repo, tracked.run_id)
     return run if environment is None else run.with_(environment=environment.to_json())
 

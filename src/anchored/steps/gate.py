@@ -1,6 +1,7 @@
 """Judge a retrained model: by what its run and the champion's recorded, or both on the same data.
 
-The decision stands on the run: its numbers as an artifact, its outcome as a tag.
+The decision stands on the run: its numbers as an artifact, before anything is promoted, and what
+came of it as a tag, after it.
 """
 
 from __future__ import annotations
@@ -11,88 +12,77 @@ from dataclasses import replace
 from anchored.config import Config, Retrain
 from anchored.decisions import tags
 from anchored.decisions.command import filled_command
-from anchored.decisions.gate import PENDING, Candidate, Decision, Gate, Outcome
+from anchored.decisions.gate import Candidate, Decision, Gate, Outcome, Retrained
 from anchored.errors import BadOutcome, TrainingFailed, UnknownRun
 from anchored.ports import LoggedFiles
-from anchored.process import run_command
 from anchored.records import RunRecord, rendered
-from anchored.steps.find_runs import record
+from anchored.steps.find_runs import detailed, record
 from anchored.steps.outputs import Outputs
+from anchored.steps.params import typed
 from anchored.steps.private_tree import PrivateTree, passing_tree
+from anchored.steps.promote import CHAMPION, promote_over
 from anchored.steps.train import own_variables
 from anchored.steps.training_repo import TrainingRepo
 
-CHAMPION = "champion"
 GATE_DOCUMENT = "anchored/gate.json"
 
 
-def is_pending(repo: TrainingRepo, run: RunRecord) -> bool:
-    """Whether a run is of a retrain that was cut off before it judged it."""
-    return repo.tracker.run(run.run_id).tags.get(tags.GATE) == PENDING
-
-
 def judged(repo: TrainingRepo, run: RunRecord) -> Decision | None:
-    """Whether a sealed run's model is better than the champion; None without a gate or registry.
+    """Whether a sealed run's model is better than the champion; None without a gate.
 
-    Raises `TrainingFailed` and `BadOutcome` where `retrain.evaluate` fails.
+    Raises `TrainingFailed`, `BadOutcome` and `InputChanged` where `retrain.evaluate` fails.
     """
     config = repo.config_at(run.git.source_commit)
-    retrain = config.retrain
-    if retrain is None or retrain.registered_model is None:
+    if config.gate is None:
         return None
+    retrain, new = config.gate, Candidate(run.run_id, run.name, run.metrics)
     gate = Gate(retrain.metric, retrain.goal, retrain.minimum_improvement)
-    champion = champion_of(repo, retrain.registered_model)
-    if champion is None or champion.run_id == run.run_id or retrain.evaluate is None:
-        held = None if champion is None else _as_recorded(champion)
-        return gate.decision(_as_recorded(run), held)
-    both = evaluated(repo, config, retrain.evaluate, run, champion)
-    return gate.decision(both[0], both[1], evaluated=True)
+    version = repo.tracker.version_of_alias(retrain.registered_model or "", CHAMPION)
+    if version is None:
+        return gate.decision(new, None)
+    if version.run_id == run.run_id:
+        # Cut off behind the promotion: the decision that it came of stands.
+        return recorded_decision(repo, run) or gate.decision(new, new)
+    champion = _run_of(repo, version.run_id)
+    if champion is None:
+        reason = f"the champion, version {version.version}, names no run to compare with"
+        return gate.refusal(new, reason)
+    if retrain.evaluate is None:
+        best = Candidate(champion.run_id, champion.name, champion.metrics)
+        return gate.decision(new, best)
+    new, best = evaluated(repo, config, retrain.evaluate, run, champion)
+    return gate.decision(new, best, evaluated=True)
 
 
-def stands(repo: TrainingRepo, run: RunRecord, decision: Decision) -> bool:
-    """Whether the champion is still the one that a decision was made against."""
-    champion = champion_of(repo, _retrain(repo, run).registered_model or "")
-    return (champion.run_id if champion else "") == decision.champion or (
-        champion is not None and champion.run_id == run.run_id
-    )
+def settled(repo: TrainingRepo, run: RunRecord, decision: Decision) -> Retrained:
+    """Promotes a model that passed and records the decision; the champion stays, if it did not.
 
-
-def alias_of(repo: TrainingRepo, run: RunRecord) -> str:
-    """The alias that the run's own configuration gives to a model that passes."""
-    return _retrain(repo, run).alias
-
-
-def _retrain(repo: TrainingRepo, run: RunRecord) -> Retrain:
-    retrain = repo.config_at(run.git.source_commit).retrain
-    assert retrain is not None, "judged without a gate"
-    return retrain
-
-
-def champion_of(repo: TrainingRepo, model: str) -> RunRecord | None:
-    """The run whose model is the champion; None where there is none yet."""
-    try:
-        run_id = repo.tracker.run_of_alias(model, CHAMPION)
-    except UnknownRun:
-        return None
-    return record(repo, repo.tracker.run(run_id))
-
-
-def record_decision(repo: TrainingRepo, decision: Decision, outcome: Outcome) -> None:
-    """Writes the decision down with the run. What the run itself says stays as it is."""
-    document = {**decision.to_json(), "outcome": str(outcome)}
-    files = LoggedFiles(texts={GATE_DOCUMENT: rendered(document)})
-    repo.tracker.log_files(decision.run_id, files)
-    repo.tracker.set_tags(decision.run_id, {tags.GATE: str(outcome)})
+    Where another model became the champion meanwhile, it is judged again, against that one.
+    """
+    retrain = _gate_of(repo, run)
+    while decision.passed:
+        _write_down(repo, decision)
+        version = promote_over(
+            repo,
+            run,
+            decision.champion,
+            alias=retrain.alias,
+            model=retrain.registered_model or "",
+        )
+        if version is not None:
+            repo.tracker.set_tags(run.run_id, {tags.GATE: str(Outcome.PROMOTED)})
+            return Retrained(Outcome.PROMOTED, run, decision, version)
+        repo.report.warn("another model became the champion meanwhile; judged again")
+        decision = judged(repo, run) or decision
+    _write_down(repo, decision)
+    repo.tracker.set_tags(run.run_id, {tags.GATE: str(Outcome.REFUSED)})
+    return Retrained(Outcome.REFUSED, run, decision)
 
 
 def recorded_decision(repo: TrainingRepo, run: RunRecord) -> Decision | None:
     """The decision that stands with a run; None where there is none."""
     text = repo.tracker.artifact(run.run_id, GATE_DOCUMENT)
-    if text is None:
-        return None
-    value = json.loads(text)
-    del value["outcome"]
-    return Decision(**value)
+    return None if text is None else Decision.from_json(json.loads(text))
 
 
 def evaluated(
@@ -102,42 +92,29 @@ def evaluated(
 
     Each model is hashed before anything loads it, and evaluated under the params of its own run.
     """
-    with passing_tree(repo, config, new.git.source_commit) as tree:
-        stamps = tree.hand_in(new.data)
-        found = []
-        for run in (new, champion):
-            repo.report.say(f"evaluating the model of {run.name!r} on the data of {new.name!r}")
-            found.append(_evaluated(tree, command, run))
-        if repo.store.changed(new.data, tree.path, stamps):
-            repo.store.mend(new.data, repo.report)
-            raise BadOutcome("retrain.evaluate changed the inputs it was given")
-    return found[0], found[1]
+    with (
+        passing_tree(repo, config, new.git.source_commit) as tree,
+        tree.lent(new.data, to="retrain.evaluate"),
+    ):
+        repo.report.say(f"evaluating the models of {new.name!r} and {champion.name!r}")
+        return _evaluated(tree, command, new), _evaluated(tree, command, champion)
 
 
 def _evaluated(tree: PrivateTree, command: str, run: RunRecord) -> Candidate:
-    repo, model = tree.repo, tree.config.train.model
-    # The champion may have been written elsewhere; it is looked for where a model lies today.
-    pointers = tuple(replace(pointer, path=model) for pointer in run.model[:1])
-    if not pointers:
-        raise BadOutcome(f"{run.name!r} has no model to evaluate")
-    repo.store.fetch(pointers, repo.report)
-    tree.clear(model)
-    repo.store.hand_out(pointers, tree.path, repo.report)
+    _place_model(tree, run)
     outputs = Outputs(tree.path, tree.config)
-    params = {**tree.config.train.params, **run.params}
-    filled = filled_command(command, params)
-    own = own_variables(run.run_id, run.name, params, tree.path.parent)
-    variables = tree.variables(own)
-    tree.environment(filled, variables)
-    ending = run_command(
-        filled,
-        cwd=tree.path,
-        variables=variables,
-        log=tree.path.parent / "evaluate.log",
-        timeout=tree.config.train.timeout,
-        on_line=tree.told,
-        on_start=lambda: None,
-    )
+    params = {**tree.config.train.params, **typed(run.params, tree.config)}
+    try:
+        filled = filled_command(command, params)
+    except ValueError as error:
+        raise BadOutcome(
+            f"the params of {run.name!r} do not fit retrain.evaluate: {error}"
+        ) from error
+    # Known by its folder, it is found where this process is killed and the folder swept away.
+    folder = tree.path.parent
+    variables = tree.variables(own_variables(folder.name, run.name, params, folder))
+    tree.point_imports(filled, variables)
+    ending = tree.run(filled, variables, log=folder / "evaluate.log")
     if ending.status or ending.timed_out:
         raise TrainingFailed(
             f"evaluating the model of {run.name!r} {ending.in_words}",
@@ -147,5 +124,34 @@ def _evaluated(tree: PrivateTree, command: str, run: RunRecord) -> Candidate:
     return Candidate(run.run_id, run.name, outputs.metrics())
 
 
-def _as_recorded(run: RunRecord) -> Candidate:
-    return Candidate(run.run_id, run.name, run.metrics)
+def _place_model(tree: PrivateTree, run: RunRecord) -> None:
+    """Puts a run's model where models lie today: its own run may have written it elsewhere."""
+    if not run.model:
+        raise BadOutcome(f"{run.name!r} has no model to evaluate")
+    store, path = tree.repo.store, tree.config.train.model
+    pointers = store.settled((replace(run.model[0], path=path),))
+    store.fetch(pointers, tree.repo.report)
+    tree.clear(path)
+    store.hand_out(pointers, tree.path, tree.repo.report)
+
+
+def _write_down(repo: TrainingRepo, decision: Decision) -> None:
+    files = LoggedFiles(texts={GATE_DOCUMENT: rendered(decision.to_json())})
+    repo.tracker.log_files(decision.run_id, files)
+
+
+def _run_of(repo: TrainingRepo, run_id: str) -> RunRecord | None:
+    """The run of a model version; None where it names none, or one that is gone."""
+    if not run_id:
+        return None
+    try:
+        return record(repo, detailed(repo, repo.tracker.run(run_id)))
+    except UnknownRun:
+        return None
+
+
+def _gate_of(repo: TrainingRepo, run: RunRecord) -> Retrain:
+    """The gate that the run's own commit configures."""
+    gate = repo.config_at(run.git.source_commit).gate
+    assert gate is not None, "judged without a gate"
+    return gate

@@ -73,16 +73,24 @@ def check_request(repo: TrainingRepo, request: RunRequest) -> None:
         _check_clean(repo, head)
 
 
-def check_retrain(repo: TrainingRepo, commit: str) -> Config:
+def check_retrain(repo: TrainingRepo, request: RunRequest, commit: str) -> Config:
     """The configuration of a commit, if it can be trained on. This is a read-only operation.
 
     Raises a `WrongUse` for whatever makes that impossible.
     """
+    if request.name is not None:
+        checked_name(request.name)
     _check_tracker(repo)
     config = repo.config_at(commit)
+    if (config.tracker, config.experiment) != (repo.config.tracker, repo.config.experiment):
+        raise NotReady(
+            f"{FILE} names another tracker or experiment than its committed state",
+            hint="commit the change, or take it back: a retrain works on what is committed",
+        )
+    config.params_with(request.params)
     repo.store.check_ready()
     for path in (*config.data.inputs, config.train.model):
-        _check_not_tracked(repo, path)
+        _check_not_tracked(repo, path, commit)
         repo.store.check_owner(path)
     return config
 
@@ -113,8 +121,7 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
         check_request(repo, request)
         config = repo.config
     else:
-        config = check_retrain(repo, fresh.commit)
-        checked_name(name_or_generated(request.name, config.experiment))
+        config = check_retrain(repo, request, fresh.commit)
     repo.store.probe_remote()
     params = config.params_with(request.params)
     run = RunRecord(
@@ -140,7 +147,7 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
         base=base,
         pinned=pinned,
         snapshot=request.snapshot,
-        gated=fresh is not None,
+        retrain=fresh is not None,
     )
     return repo.journals.begin(journal)
 
@@ -148,7 +155,7 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
 def opened(repo: TrainingRepo, journal: Journal) -> Journal:
     """The journal with the run that the tracker opens for it."""
     run, own = journal.run, {tags.ATTEMPT: journal.key}
-    if journal.gated:
+    if journal.retrain and repo.config_at(journal.pinned).gate:
         own[tags.GATE] = PENDING
     if repo.code.managed and str(repo.root) in repo.tracker.uri:
         repo.report.warn(
@@ -218,8 +225,14 @@ def _check_model(repo: TrainingRepo, path: str) -> None:
     repo.store.check_owner(path)
 
 
-def _check_not_tracked(repo: TrainingRepo, path: str) -> None:
-    if tracked := repo.code.tracked_under(path):
+def _check_not_tracked(repo: TrainingRepo, path: str, commit: str | None = None) -> None:
+    """By Git's index, or by a commit."""
+    if commit is None:
+        tracked = repo.code.tracked_under(path)
+    else:
+        below = repo.code.files_at([commit], lambda f: f == path or f.startswith(f"{path}/"))
+        tracked = tuple(below.get(commit, ()))
+    if tracked:
         inside = "" if tracked == (path,) else f" ({tracked[0]})"
         raise BadInput(
             path,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,8 @@ from anchored.decisions.variables import (
     training_variables,
     worth_recording,
 )
-from anchored.errors import BadInput, NotReady
-from anchored.ports import Stamp
-from anchored.process import interpreter_of, probed, program_of
+from anchored.errors import BadInput, InputChanged, NotReady
+from anchored.process import Ending, interpreter_of, probed, program_of, run_command
 from anchored.records import Environment, Pointer
 from anchored.steps.training_repo import TrainingRepo
 
@@ -72,11 +71,45 @@ class PrivateTree:
             return variables
         return activated(variables, self.repo.environments.built(self.path, self.repo.report))
 
-    def hand_in(self, pointers: tuple[Pointer, ...]) -> dict[str, Stamp]:
-        """Links inputs into the tree, read-only; returns the stamp of every file."""
+    @contextmanager
+    def lent(self, pointers: tuple[Pointer, ...], *, to: str) -> Iterator[None]:
+        """Inputs linked into the tree, read-only, for as long as the block lasts.
+
+        Raises `InputChanged` where they are not as they were, however the block ended; the cache is
+        whole again by then. `to` is who had them.
+        """
         for pointer in pointers:
             self._refuse_leaving_link(pointer.path)
-        return self.repo.store.checkout(pointers, self.path, self.repo.report)
+        store = self.repo.store
+        stamps = store.checkout(pointers, self.path, self.repo.report)
+        try:
+            yield
+        finally:
+            if changed := store.changed(pointers, self.path, stamps):
+                store.mend(pointers, self.repo.report)
+                raise InputChanged(changed, by=to)
+
+    def run(
+        self,
+        command: str,
+        variables: Mapping[str, str],
+        *,
+        log: Path,
+        on_start: Callable[[], None] = lambda: None,
+    ) -> Ending:
+        """Runs a command in the tree, for as long as a training may take; its lines are reported.
+
+        What it started is ended with it: `variables` hold the id that it is known by.
+        """
+        return run_command(
+            command,
+            cwd=self.path,
+            variables=variables,
+            log=log,
+            timeout=self.config.train.timeout,
+            on_line=self._told,
+            on_start=on_start,
+        )
 
     def _refuse_leaving_link(self, path: str) -> None:
         """A link in the commit could lead what is checked out to anywhere on this machine."""
@@ -93,7 +126,10 @@ class PrivateTree:
             place.unlink(missing_ok=True)
 
     def environment(self, command: str, variables: dict[str, str]) -> Environment:
-        """What the command's interpreter is; also points its imports at the tree."""
+        """What the command's interpreter is; also points its imports at the tree.
+
+        Raises `NotReady` where there is none, or one that cannot say what it is.
+        """
         interpreter = interpreter_of(command, variables, self.path)
         if interpreter is None:
             raise NotReady(
@@ -103,6 +139,20 @@ class PrivateTree:
         document = probed(interpreter, variables, self.path)
         if document is None:
             raise NotReady(f"{interpreter} could not say what it is")
+        self._point_imports(variables, document)
+        facts = Environment.parse(document)
+        recorded = worth_recording(variables, self.config.train.pass_env)
+        return facts.with_(
+            variables=redaction.recorded_variables(recorded), kind=self.config.train.environment
+        )
+
+    def point_imports(self, command: str, variables: dict[str, str]) -> None:
+        """Points a command's imports at the tree, should it be Python's."""
+        interpreter = interpreter_of(command, variables, self.path)
+        if interpreter and (document := probed(interpreter, variables, self.path)):
+            self._point_imports(variables, document)
+
+    def _point_imports(self, variables: dict[str, str], document: bytes) -> None:
         # By real paths: a link to the repo would lead imports past the private tree.
         entries = variables.get("PYTHONPATH", "").split(os.pathsep)
         found = json.loads(document)
@@ -115,13 +165,8 @@ class PrivateTree:
         )
         if imports:
             variables["PYTHONPATH"] = imports
-        facts = Environment.parse(document)
-        recorded = worth_recording(variables, self.config.train.pass_env)
-        return facts.with_(
-            variables=redaction.recorded_variables(recorded), kind=self.config.train.environment
-        )
 
-    def told(self, line: str) -> str:
+    def _told(self, line: str) -> str:
         """A line of a command's output, with secrets masked, as it was reported."""
         kept = redaction.redact(line, self._secrets)
         self.repo.report.output(kept)

@@ -14,28 +14,51 @@ from anchored.steps.training_repo import TrainingRepo
 
 RUN_NAME, MODEL_PATH = "anchored.run_name", "anchored.model_path"  # tags of a version
 LOCK = "promote.lock"
+CHAMPION = "champion"
 
 
-def promote(repo: TrainingRepo, run: RunRecord, *, alias: str) -> ModelVersion:
+def promote(
+    repo: TrainingRepo, run: RunRecord, *, alias: str, model: str | None = None
+) -> ModelVersion:
     """Registers a run's model, every byte hashed before, and lets the version bear an alias.
 
     The alias is moved last: it always names a version that is whole. A second call, as after one
     that was cut off, makes no second version. A run made by hand will do, if it names its commit
     and its model.
 
-    Raises `ConfigError` where no registered model is configured, `BadName` for the alias,
-    `WrongUse` for a run that cannot be promoted, `ServiceFailed`.
+    `model` is the registered model's name, by default the configured one. Raises `ConfigError`
+    where there is none, `BadName` for the alias, `WrongUse` for a run that cannot be promoted,
+    `ServiceFailed`.
     """
-    model = registered_model(repo)
+    model = model or registered_model(repo)
     checked_alias(alias)
     _refuse_unfit(repo, run)
     with repo.journals.locked(LOCK):
-        before = repo.tracker.version_of_alias(model, alias)
-        version = _registered(repo, run, model)
-        if before is not None and before.version == version.version:
-            repo.report.say(f"@{alias} names this run's version {version.version} already")
-            return before
-        promoted = repo.tracker.set_alias(model, alias, version.version)
+        return _promoted(repo, run, model, alias)
+
+
+def promote_over(
+    repo: TrainingRepo, run: RunRecord, champion: str, *, alias: str, model: str
+) -> ModelVersion | None:
+    """As `promote`, if the champion still is of that run (empty: if there is none); else None.
+
+    The run's own model may be the champion already.
+    """
+    _refuse_unfit(repo, run)
+    with repo.journals.locked(LOCK):
+        now = repo.tracker.version_of_alias(model, CHAMPION)
+        if now is not None and now.run_id not in (run.run_id, champion):
+            return None
+        return _promoted(repo, run, model, alias)
+
+
+def _promoted(repo: TrainingRepo, run: RunRecord, model: str, alias: str) -> ModelVersion:
+    before = repo.tracker.version_of_alias(model, alias)
+    version = _registered(repo, run, model)
+    if before is not None and before.version == version.version:
+        repo.report.say(f"@{alias} names this run's version {version.version} already")
+        return before
+    promoted = repo.tracker.set_alias(model, alias, version.version)
     if before is not None:
         repo.report.say(
             f"@{alias} named version {before.version} before, {_origin_of(repo, before)}"

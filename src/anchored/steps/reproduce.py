@@ -7,7 +7,6 @@ adds nothing that another run would need; cut off, it is closed as failed and ca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from anchored.config import Config
@@ -18,7 +17,7 @@ from anchored.decisions.causes import (
     environment_checks,
     imported_packages,
 )
-from anchored.decisions.command import checked_value, filled_command
+from anchored.decisions.command import filled_command
 from anchored.decisions.naming import open_ref, reproduction_name
 from anchored.decisions.verdict import Result, Tolerance, agree, check_tolerances, judged
 from anchored.errors import BadParam, NotReady, ObjectLost, RunFailed
@@ -43,6 +42,7 @@ from anchored.records import (
 from anchored.steps.find_runs import environment_of, found
 from anchored.steps.log_run import log_run, logged_files, of_training
 from anchored.steps.open_run import adopted, opened
+from anchored.steps.params import typed
 from anchored.steps.private_tree import Past
 from anchored.steps.trace_run import Traced, traced
 from anchored.steps.train import trained, with_outcome
@@ -107,7 +107,7 @@ def _intended(repo: TrainingRepo, original: Traced, flow: FlowLink, key: str) ->
     past, config = original.run, original.config or repo.config
     # A run that recorded no command may have logged but some of the params that the command needs.
     defaults = {} if past.command else dict(config.train.params)
-    params = defaults | _typed(past.params, config)
+    params = defaults | typed(past.params, config)
     run = RunRecord(
         run_id="",
         name=reproduction_name(past.name),
@@ -128,26 +128,6 @@ def _intended(repo: TrainingRepo, original: Traced, flow: FlowLink, key: str) ->
     )
     base = original.source or repo.code.head()
     return Journal(key=key, run=run, step=Step.OPENING, base=base, pinned=base)
-
-
-def _typed(params: Mapping[str, ParamValue], config: Config) -> dict[str, ParamValue]:
-    """Params in the types that the configuration gives them: a tracker knows texts only."""
-    typed = dict(params)
-    for name, value in params.items():
-        if isinstance(value, str) and name in config.train.params:
-            typed[name] = _of_text(name, value, config)
-    return typed
-
-
-def _of_text(name: str, text: str, config: Config) -> ParamValue:
-    """A configured param's value; what is not of the configured type is a number or a text."""
-    for spelled in (text, text.lower()):  # Python's True is a truth value, as TOML's true
-        with suppress(BadParam):
-            return config.params_with({name: spelled})[name]
-    for kind in (int, float):
-        with suppress(ValueError):
-            return checked_value(kind(text))
-    return text
 
 
 def _command(config: Config, params: Mapping[str, ParamValue]) -> str:

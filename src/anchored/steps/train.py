@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anchored.config import Config
-from anchored.errors import InputChanged, TrainingFailed
+from anchored.errors import TrainingFailed
 from anchored.journal import Journal, Step
-from anchored.ports import Stamp
-from anchored.process import RUN_ID, Ending, end_training, run_command
+from anchored.process import RUN_ID, Ending, end_training
 from anchored.records import Environment, ParamValue
 from anchored.steps.outputs import Outputs
 from anchored.steps.private_tree import Past, PrivateTree
@@ -89,7 +88,6 @@ class _Training:
         self.config, self.past = config, past
         self.home = repo.journals.home(journal.key)
         self.tree = PrivateTree(repo, config, repo.journals.tree(journal.key))
-        self.stamps: dict[str, Stamp] = {}
 
     def outcome(self) -> Outcome:
         own = self._own_variables(join=True)
@@ -122,35 +120,18 @@ class _Training:
         repo, tree = self.repo, self.tree
         tree.check_out(self.run.git.source_commit)
         variables = tree.variables(own, self.past)
-        self.stamps = tree.hand_in(self.run.data)
-        self.outputs = Outputs(tree.path, self.config)
-        environment = tree.environment(self.run.command, variables)
-        try:
-            # A disk that training filled can still take the word that it has ended.
-            with repo.journals.room_kept(self.journal.key):
-                ending = run_command(
-                    self.run.command,
-                    cwd=tree.path,
-                    variables=variables,
-                    log=repo.journals.log(self.journal.key),
-                    timeout=self.config.train.timeout,
-                    on_line=tree.told,
-                    on_start=self._started,
-                )
-        finally:
-            self._compare_inputs()
+        # A disk that training filled can still take the word that it has ended.
+        with tree.lent(self.run.data, to="training"), repo.journals.room_kept(self.journal.key):
+            self.outputs = Outputs(tree.path, self.config)
+            environment = tree.environment(self.run.command, variables)
+            log = repo.journals.log(self.journal.key)
+            ending = tree.run(self.run.command, variables, log=log, on_start=self._started)
         return ending, environment
 
     def _started(self) -> None:
         self.repo.journals.write(self.journal.at(Step.TRAINING))
 
     # --- after ----------------------------------------------------------------------------------
-
-    def _compare_inputs(self) -> None:
-        changed = self.repo.store.changed(self.run.data, self.tree.path, self.stamps)
-        if changed:
-            self.repo.store.mend(self.run.data, self.repo.report)
-            raise InputChanged(changed)
 
     def _refuse_bad_ending(self, ending: Ending) -> None:
         if ending.timed_out:

@@ -32,7 +32,7 @@ def version_data(repo: TrainingRepo, key: str) -> Journal:
     data = run.data or tuple(_versioned(repo, path, start) for path in inputs)
     source = repo.code.commit(
         start,
-        pointer_files(repo, data, start),
+        pointer_files(repo, data, start, here=not journal.retrain),
         message=f"Version data of run {run.name}\n\nAnchored-Run: {run.run_id}\n",
         when=moment(run.started),
     )
@@ -52,43 +52,48 @@ def push_data(repo: TrainingRepo, key: str) -> PushOutcome:
 
 
 def pointer_files(
-    repo: TrainingRepo, pointers: tuple[Pointer, ...], commit: str
+    repo: TrainingRepo, pointers: tuple[Pointer, ...], commit: str, *, here: bool
 ) -> dict[str, bytes]:
-    """The files that a commit needs to hold these pointers: `.dvc` files and `.gitignore`s."""
+    """The files that a commit needs to hold these pointers: `.dvc` files and `.gitignore`s.
+
+    With `here` what is uncommitted in the user's folder counts, as far as it hides a pointer.
+    """
     files: dict[str, bytes] = {}
     for pointer in pointers:
         file = pointer_path(pointer.path)
         files[file] = repo.store.render_pointer(repo.code.read(commit, file), pointer)
-        _edit_ignores(repo, pointer.path, commit, files)
+        _edit_ignores(repo, pointer.path, commit, files, here=here)
     return files
 
 
-def _edit_ignores(repo: TrainingRepo, path: str, commit: str, files: dict[str, bytes]) -> None:
+def _edit_ignores(
+    repo: TrainingRepo, path: str, commit: str, files: dict[str, bytes], *, here: bool
+) -> None:
     """Git must ignore the output, and see its pointer: DVC overlooks pointers that Git ignores.
 
     The output for everyone who has the commit, by its `.gitignore`s alone; the pointer here too,
     where an uncommitted `.gitignore` or the user's own excludes may hide it.
     """
 
-    def text_of(file: str, *, here: bool) -> bytes | None:
+    def text_of(file: str, *, in_tree: bool) -> bytes | None:
         if (text := files.get(file) or repo.code.read(commit, file)) is not None:
             return text
         place = repo.root / file
-        return place.read_bytes() if here and place.is_file() else None
+        return place.read_bytes() if in_tree and place.is_file() else None
 
-    def rules(*, here: bool) -> dict[str, bytes]:
-        texts = {file: text_of(file, here=here) for file in ignore_files(path)}
+    def rules(*, in_tree: bool) -> dict[str, bytes]:
+        texts = {file: text_of(file, in_tree=in_tree) for file in ignore_files(path)}
         return {file: text for file, text in texts.items() if text is not None}
 
     def add_lines(file: str, lines: list[str]) -> None:
-        before = (text_of(file, here=True) or b"").decode(errors="surrogateescape")
+        before = (text_of(file, in_tree=here) or b"").decode(errors="surrogateescape")
         files[file] = with_lines(before, lines).encode(errors="surrogateescape")
 
-    ignored = repo.code.ignored_from(path, rules(here=False))
+    ignored = repo.code.ignored_from(path, rules(in_tree=False))
     if ignored is None or not ignored[1]:
         add_lines(ignore_file(path), [ignore_line(path)])
     file = pointer_path(path)
-    if (ignored := repo.code.ignored_from(file, rules(here=True))) is not None:
+    if (ignored := repo.code.ignored_from(file, rules(in_tree=here))) is not None:
         ancestor, said_at = ignored
         add_lines(said_at or ".gitignore", reopen_lines(file, said_at, ancestor))
 

@@ -42,7 +42,7 @@ def commit_snapshot(repo: TrainingRepo, key: str) -> Journal:
     source = run.git.source_commit
     commit = repo.code.commit(
         source,
-        pointer_files(repo, run.model, source),
+        pointer_files(repo, run.model, source, here=not journal.retrain),
         message=f"Version model of run {run.name}\n\nAnchored-Run: {run.run_id}\n",
         when=moment(run.started),
     )
