@@ -73,9 +73,16 @@ def present_lineage(run: RunRecord) -> None:
 
 
 @never_failing
-def present_reproduction(original: RunRecord, reproduction: Reproduction) -> None:
-    """Shows the lineage of a run and the verdict on it, with its table and causes."""
+def present_reproduction(original: RunRecord, run: RunRecord, reproduction: Reproduction) -> None:
+    """Shows the lineage of a run and the verdict on it, and links to the run that was made."""
     present_lineage(original)
+    if run.tracker.url:
+        create_link_artifact(
+            key=artifact_key("reproduction", original.experiment),
+            link=run.tracker.url,
+            link_text=f"{run.name} in {run.tracker.kind}",
+            description="The tracker run of the reproduction",
+        )
     causes = "".join(f"\n- {as_markdown(cause)}" for cause in reproduction.causes)
     create_table_artifact(
         key=artifact_key("verdict", original.experiment),
@@ -101,21 +108,29 @@ def verdict_state(reproduction: Reproduction) -> State[Reproduction]:
 
 
 def verdict_table(reproduction: Reproduction) -> list[dict[str, str]]:
-    """What was compared as rows: recorded, reproduced, and whether they are equal."""
+    """What was compared as rows: whether it is equal, and as recorded and reproduced."""
     rows = [
-        {"what": "verdict", "recorded": "", "reproduced": str(reproduction.verdict), "equal": ""}
+        {"what": "verdict", "equal": "", "recorded": "", "reproduced": str(reproduction.verdict)}
     ]
     for check in reproduction.checks:
         near = "within tolerance" if check.within else "no"
+        # What counts comes first: of two hashes side by side the page cuts the second one off.
         rows.append(
             {
                 "what": check.what,
-                "recorded": "" if check.recorded is None else str(check.recorded),
-                "reproduced": "" if check.reproduced is None else str(check.reproduced),
                 "equal": "yes" if check.equal else near,
+                "recorded": _in_full(check.recorded),
+                "reproduced": _in_full(check.reproduced),
             }
         )
     return rows
+
+
+def _in_full(value: str | float | None) -> str:
+    """Every digit, for the last may be the one that differs; 472 rather than 472.0."""
+    if isinstance(value, float):
+        return str(value).removesuffix(".0")
+    return "" if value is None else str(value)
 
 
 def artifact_key(kind: str, experiment: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from anchored.decisions.audit import Audit
-from tasks.presenting import artifact_key, never_failing
+from tasks.presenting import artifact_key, as_markdown, never_failing
 
 ROWS = 1_000  # of the table: pages and their database are not made for more
 
@@ -18,7 +18,7 @@ def present_audit(experiment: str, audit: Audit) -> None:
     create_markdown_artifact(
         key=artifact_key("audit-summary", experiment),
         markdown=summary(audit),
-        description="Audit",
+        description=f"Audit of {as_markdown(experiment)}",
     )
     if audit.findings:
         create_table_artifact(

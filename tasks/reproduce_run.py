@@ -62,5 +62,5 @@ def record_verdict(
     workspace.report.say(f"{reproduction.name!r} is {reproduction.verdict}")
     for cause in reproduction.causes:
         workspace.report.say(cause)
-    present_reproduction(original.run, reproduction)
+    present_reproduction(original.run, run.run, reproduction)
     return reproduction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.integration.test_reproduce import NOISY, forget_cache, object_of
 from tests.repos import Repo, result_of
+from tests.services.mlflow_server import MlflowServer
 from tests.services.prefect_server import PrefectServer
 
 KEYS = ["run", "name", "verdict", "reproduction", "checks", "causes", "seconds"]
@@ -38,7 +40,12 @@ def test_an_identical_result_is_told_everywhere(
     tables = api("artifacts/filter", **mine)
     assert {table["key"] for table in tables} == {"lineage-sums", "verdict-sums"}
     (verdict,) = [table for table in tables if table["key"] == "verdict-sums"]
-    assert run.model[0].md5 in verdict["data"]
+    _, model, metric = json.loads(verdict["data"])[:3]
+    assert model["recorded"] == run.model[0].md5
+    assert metric == {
+        "what": "metric total", "equal": "yes", "recorded": "4950", "reproduced": "4950",
+    }  # fmt: skip
+    assert list(metric) == ["what", "equal", "recorded", "reproduced"], "as the page orders them"
     assert "is **identical**" in verdict["description"]
     steps = api("task_runs/filter", **mine)
     assert {step["name"] for step in steps} == {
@@ -46,6 +53,20 @@ def test_an_identical_result_is_told_everywhere(
     }  # fmt: skip
     shown = repo.anchored("show", run.name)
     assert "identical" in shown.stdout
+
+
+def test_the_flow_run_links_to_the_run_and_to_its_reproduction(
+    repo: Repo, prefect_server: PrefectServer, mlflow_server: MlflowServer, api: Callable[..., Any]
+) -> None:
+    repo.configure("[train.params]", f'[tracker]\nuri = "{mlflow_server.url}"\n\n[train.params]')
+    run = repo.run("one")
+    document = result_of(repo.anchored("reproduce", run.run_id, "--json", **prefect_server.env))
+    tags = repo.tags(document["reproduction"])
+    mine = {"flow_runs": {"id": {"any_": [tags["prefect.flow_run_id"]]}}}
+    links = {a["key"]: a["data"] for a in api("artifacts/filter", **mine) if a["type"] != "table"}
+    assert links.keys() == {"tracker-sums", "reproduction-sums"}
+    assert run.run_id in links["tracker-sums"]
+    assert document["reproduction"] in links["reproduction-sums"]
 
 
 def test_a_result_that_does_not_hold_has_exit_code_1(
