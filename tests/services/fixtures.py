@@ -15,8 +15,10 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page
 
 from tests.services import require
+from tests.services.browser import new_page, open_browser
 from tests.services.git_http import GitHttpServer, serve_git_over_http
 from tests.services.git_server import GitServer, serve_git
 from tests.services.mlflow_server import MlflowServer, serve_mlflow
@@ -89,6 +91,20 @@ def prefect_template(config: pytest.Config) -> Path | None:
     if not config.pluginmanager.hasplugin("cacheprovider"):
         return None
     return config.cache.mkdir("anchored-services") / f"prefect-{version('prefect')}.db"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium; not for the session: while it is open, no test can run an event loop of its own."""
+    with _folder(tmp_path_factory, "browser") as root, require(), open_browser(root) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that knows of no other."""
+    with new_page(browser) as page:
+        yield page
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests' services need and this machine lacks; does nothing where nothing lacks.
 #
-#   Debian packages  openssh-server and git-lfs, only as root and where apt-get is
+#   Debian packages  openssh-server, git-lfs and chromium, only as root and where apt-get is
 #   SeaweedFS        from requirements/services.txt into .venv-services (its own environment)
 #
 # UV names the uv to use. Prints one line for each thing that cannot be had. Exits 0 all the same,
@@ -51,12 +51,14 @@ apt_install() {
 wanted=
 have sshd || wanted="openssh-server"
 have git-lfs || wanted="$wanted git-lfs"
+have chromium || wanted="$wanted chromium"
 if [ -n "$wanted" ] && have apt-get && [ "$(id -u)" = 0 ]; then
-    # shellcheck disable=SC2086  # two words are two packages
+    # shellcheck disable=SC2086  # each word is a package
     apt_install $wanted
 fi
 have sshd || lacks "sshd is missing: install openssh-server"
 have git-lfs || lacks "git-lfs is missing: install git-lfs"
+have chromium || lacks "chromium is missing: install chromium"
 
 lock=$root/requirements/services.txt
 target=$root/.venv-services
