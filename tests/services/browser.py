@@ -23,6 +23,7 @@ if (self.origin !== "null" && location.protocol.startsWith("http")) {
     localStorage.setItem("color-scheme", '"light"');
     localStorage.setItem("mlflow.workflowType_v1", '"machine_learning"');
     localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+    localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 }
 """
 
@@ -44,10 +45,10 @@ def open_browser(root: Path) -> Iterator[Browser]:
 
 
 @contextmanager
-def new_page(browser: Browser, *, height: int = 900) -> Iterator[Page]:
-    """A page of its own profile, light, 1280 pixels wide."""
+def new_page(browser: Browser, *, width: int = 1280, height: int = 900) -> Iterator[Page]:
+    """A light page in a profile of its own."""
     with browser.new_context(
-        viewport={"width": 1280, "height": height}, color_scheme="light", locale="en-GB"
+        viewport={"width": width, "height": height}, color_scheme="light", locale="en-GB"
     ) as context:
         context.add_init_script(_STORED)
         context.set_default_timeout(PATIENCE)

@@ -24,7 +24,7 @@ def run(arguments: Namespace) -> int:
     # The sample's training runs in the environment that Anchored itself is installed in.
     scripts = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
-    story = _Story(home / "enso")
+    story = Story(home / "enso")
     story.tell("The sample: forecast El Niño three months ahead from NOAA's sea temperatures.")
     story.build()
     story.tell("First experiment, on the data as they stood at the end of 1999.")
@@ -50,7 +50,7 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-class _Story:
+class Story:
     """A training repo in the making, and the commands that a person would type in it."""
 
     def __init__(self, root: Path) -> None:
