@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from anchored.errors import DiskFull
+from anchored.file_lock import locked
 from anchored.records import Environment, RunRecord
 
 SCRATCH = "scratch-"  # prefix of a folder's name
@@ -211,7 +212,10 @@ class Journals:
         file = self._owner(key)
         if file in _OWNED:
             return True
-        stream = file.open("w")
+        try:
+            stream = file.open("w")
+        except (FileNotFoundError, NotADirectoryError):  # its owner has just closed it
+            return False
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -240,13 +244,19 @@ class Journals:
         its first or after its last word, or something else while it had a folder for a moment.
         """
         with self.locked():
-            for home in self.folder.iterdir():
-                if not home.is_dir() or (home / "journal.json").exists():
-                    continue
-                if self._owner(home.name) not in _OWNED and self._own(home.name):
-                    for tree in home.glob("tree-*"):
-                        remove_tree(tree)
-                    self.close(home.name)
+            left = [
+                home
+                for home in self.folder.iterdir()
+                if home.is_dir()
+                and not (home / "journal.json").exists()
+                and not self.owns(home.name)
+                and self._own(home.name)
+            ]
+        # They are ours from here on: nobody has to wait while what runs in them is ended.
+        for home in left:
+            for tree in home.glob("tree-*"):
+                remove_tree(tree)
+            self.close(home.name)
 
     @contextmanager
     def alone(self, what: str, report: Callable[[str], None]) -> Iterator[bool]:
@@ -254,22 +264,21 @@ class Journals:
 
         `report` hears of it before.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f"{what}.lock").open("w") as stream:
-            waits = False
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waits = True
-            if waits:
-                report(f"another {what} of this repository is under way; waiting for its end")
-                fcntl.flock(stream, fcntl.LOCK_EX)
-            yield waits
+
+        def say() -> None:
+            report(f"another {what} of this repository is under way; waiting for its end")
+
+        with locked(self._lock(what), on_wait=say) as waited:
+            yield waited
 
     @contextmanager
-    def locked(self, what: str = "lock") -> Iterator[None]:
-        """Keeps others of this repository that want the same waiting; not to be entered twice."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / what).open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    def locked(self, what: str = "journals") -> Iterator[None]:
+        """Keeps others of this repository that want the same waiting; not to be entered twice.
+
+        Without a name it is the lock of the folders themselves, to be held for a moment only.
+        """
+        with locked(self._lock(what)):
             yield
+
+    def _lock(self, what: str) -> Path:
+        return self.folder / f"{what}.lock"

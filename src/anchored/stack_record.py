@@ -6,7 +6,6 @@ out of Git; DVC never looks into `.dvc`.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
+
+from anchored.file_lock import locked
 
 FOLDER = Path(".dvc") / "anchored"
 FILE, LOCK = "stack.json", "lock"
@@ -97,12 +98,7 @@ def stack_locked(root: Path, on_wait: Callable[[], None]) -> Iterator[Path]:
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n")
-    with (folder / LOCK).open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    with locked(folder / LOCK, on_wait=on_wait):
         yield folder
 
 

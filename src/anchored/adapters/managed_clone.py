@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from anchored import file_lock
 from anchored.adapters.disk_room import disk_full
 from anchored.adapters.git_repo import GitRepo
 from anchored.adapters.remote_branch import RemoteBranch
@@ -84,9 +83,6 @@ class ManagedClone(GitRepo):
             )
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> AbstractContextManager[bool]:
     """Keeps other processes waiting that would check out in the clone of a folder, or make it."""
-    with folder.with_name(f"{folder.name}.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    return file_lock.locked(folder.with_name(f"{folder.name}.lock"))

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from pathlib import Path
+
+from anchored.file_lock import locked
 
 GRACE = 3  # seconds that open connections get when it is told to stop
 ADDRESS = (
@@ -30,9 +31,7 @@ def serve(uri: str, port: int, *, artifacts: str, lock: Path) -> None:
     os.environ[server.BACKEND_STORE_URI_ENV_VAR] = uri
     os.environ[server.REGISTRY_STORE_URI_ENV_VAR] = uri
     os.environ[server.ARTIFACT_ROOT_ENV_VAR] = artifacts
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with locked(lock):
         initialize_backend_stores(uri, uri, artifacts)
     from mlflow.server.fastapi_app import app
 

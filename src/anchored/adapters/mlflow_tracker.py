@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import math
 import os
@@ -21,8 +20,9 @@ from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
 from anchored.adapters.mlflow_place import folder_of, is_file_store, resolved
 from anchored.adapters.mlflow_registry import UPLOADING, MlflowRegistry
 from anchored.adapters.script_store import metrics_kept_in
-from anchored.decisions.redaction import redact
+from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import NotReady, TrackerFailed, UnknownRun, WrongUse
+from anchored.file_lock import locked
 from anchored.ports import LoggedFiles, ModelContent
 from anchored.records import Ended, ModelVersion, ParamValue, TrackedRun
 
@@ -87,9 +87,7 @@ class MlflowTracker:
                 f"there is no MLflow file store {folder}",
                 hint='see tracker.uri in anchored.toml, for example "sqlite:///mlflow.db"',
             )
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with locked(self._lock):
             return MlflowClient(tracking_uri=self.uri)
 
     @cached_property
@@ -382,7 +380,7 @@ class MlflowTracker:
     def _tracked(self, run: Any) -> TrackedRun:
         info, url = run.info, ""
         if self._page:
-            base = redact(self._page).replace("***@", "").rstrip("/")
+            base = url_without_credentials(self._page).rstrip("/")
             url = f"{base}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
         return TrackedRun(
             run_id=info.run_id,

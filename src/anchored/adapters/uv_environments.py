@@ -7,7 +7,6 @@ environments; see https://docs.astral.sh/uv/.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from anchored.adapters.uv_command import Uv
 from anchored.adapters.uv_rebuilding import Rebuilding, fingerprint
 from anchored.errors import EnvironmentFailed, NotReady
+from anchored.file_lock import locked
 from anchored.ports import Rebuilt, Report
 from anchored.records import Environment
 
@@ -69,9 +69,7 @@ class UvEnvironments:
     def _complete(self, home: Path, build: Callable[[], str]) -> str:
         """Builds an environment unless it is there whole; what `build` said of it, then or now."""
         marker = home / "complete"
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with Path(f"{home}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(Path(f"{home}.lock")):
             # The interpreter is a link to one that the user may have removed since.
             if not marker.exists() or not (home / "bin" / "python").exists():
                 shutil.rmtree(home, ignore_errors=True)

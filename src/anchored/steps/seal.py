@@ -34,7 +34,7 @@ def seal(repo: TrainingRepo, key: str) -> Sealed:
     if journal.snapshot:
         branch = BranchOutcome(Advance.LEFT, reason="--snapshot pins the run without moving it")
     else:
-        with repo.journals.locked():  # of two runs that end at once, the second has to merge
+        with repo.journals.locked("branch"):  # of two that end at once, the second has to merge
             branch = repo.code.advance(
                 run.git.branch,
                 base=journal.base,
