@@ -103,10 +103,27 @@ def root_of(repo: str | Path | None, report: Report | None = None) -> Path:
 
 
 def folder_of(repo: str | Path | None) -> Path:
-    """As `root_of`, but asks no server: a URL's clone is where it is, and as it is."""
-    if address := address_of(repo):
-        return _clones().folder(address)
-    return root_of(repo)
+    """As `root_of`, but asks no server: a URL's clone is where it is, and as it is.
+
+    Raises `NotReady` where none has been made yet.
+    """
+    if (address := address_of(repo)) is None:
+        return root_of(repo)
+    folder = _clones().folder(address)
+    if not folder.is_dir():
+        from anchored.errors import NotReady
+
+        raise NotReady(
+            f"there is no clone of {address.shown} here",
+            hint="`anchored up` makes one, and so does a run",
+        )
+    return folder
+
+
+def served_as(repo: str | Path | None) -> str:
+    """What another process is to be given for the same repo: the URL, or the path of its root."""
+    address = address_of(repo)
+    return address.given if address else str(root_of(repo))
 
 
 def address_of(repo: str | Path | None) -> GitAddress | None:

@@ -17,12 +17,16 @@ import httpx
 import psutil
 import pytest
 
+from anchored import __version__
 from anchored.stack.processes import strays
 from anchored.stack_record import FOLDER, read_stack
 from tests.repos import Repo, result_of
+from tests.served import Served
+from tests.services.git_http import PASSWORD, GitHttpServer
 from tests.services.loopback import answers, free_port
 from tests.services.process import is_gone, wait_for
 
+ENDED = {"COMPLETED", "FAILED", "CRASHED"}
 NAMES = ("prefect", "tracker", "worker")
 
 
@@ -72,6 +76,11 @@ def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
     assert set(up["deployments"]) >= {"experiment/on-demand", "reproduce/by-name", "audit/weekly"}
     for url in (up["prefect"], f"{up['api']}/health", up["tracker"]):
         assert answers(url), url
+    assert up["schedules"] == {
+        "audit/weekly": ["0 5 * * 1 Etc/UTC"], "retrain/nightly": ["0 3 * * * Etc/UTC"]
+    }  # fmt: skip
+    deployed = httpx.post(f"{up['api']}/deployments/filter", json={}, timeout=30).json()
+    assert {one["version"] for one in deployed} == {f"anchored {__version__}"}
     assert not Path(os.environ["PREFECT_HOME"]).exists()
     assert repo.git("status", "--porcelain") == before
     first = pids(repo)
@@ -85,7 +94,9 @@ def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
 
 
 def up_again_changes_nothing(repo: Repo, first: dict[str, int]) -> None:
-    assert repo.anchored("up").returncode == 0
+    again = repo.anchored("up")
+    assert again.returncode == 0
+    assert "retrain/nightly daily at 03:00 UTC" in " ".join(again.stdout.split())
     assert pids(repo) == first
     status = result_of(repo.anchored("status", "--json"))
     assert status["up"]
@@ -149,6 +160,40 @@ def a_port_that_is_taken_is_left(repo: Repo, up: dict[str, Any]) -> None:
     url = result_of(repo.anchored("show", "by-worker", "--json"))["tracker"]["url"]
     assert url.startswith(moved["tracker"])
     assert repo.anchored("down").returncode == 0
+
+
+@pytest.mark.timeout(300)
+def test_the_worker_of_a_url_follows_the_branch(
+    served: Served, git_http_server: GitHttpServer, isolated: Path
+) -> None:
+    named = {"ANCHORED_REPO": git_http_server.url_of(served.name) + "#main"}
+    for command in ("status", "down"):
+        done = served.anchored(command, **named)
+        assert done.returncode == 2
+        assert "there is no clone of http://127.0.0.1" in done.stderr
+        assert PASSWORD not in done.stderr
+    assert not (isolated / ".cache/anchored/clones").exists()
+
+    up = result_of(served.anchored("up", "--json", **named))
+    folder = Path(up["data"])
+    try:
+        theirs = served.push("notes.txt", "later\n")
+        started_by_name(served, up, "tonight")
+        wait_for(lambda: flow_runs(up).get("tonight") in ENDED, timeout=90, interval=0.3)
+        assert flow_runs(up)["tonight"] == "COMPLETED"
+        # Nobody asks the server for what is to be seen or ended here.
+        served.git("update-ref", "-d", "refs/heads/main", cwd=served.origin)
+        assert result_of(served.anchored("status", "--json", **named))["up"]
+        assert served.anchored("down", **named).returncode == 0
+        assert strays(folder) == []
+    finally:
+        for process in strays(folder):
+            process.kill()
+    (run,) = served.runs()
+    assert theirs in served.git("rev-list", run.git.commit, cwd=served.origin).split()
+    told = [file for file in folder.rglob("*") if file.is_file()]
+    assert {"stack.json", "worker.log", "prefect.db"} <= {file.name for file in told}
+    assert [file.name for file in told if PASSWORD.encode() in file.read_bytes()] == []
 
 
 def test_a_number_that_is_another_process_by_now_is_left_alone(stacked: Repo) -> None:

@@ -8,8 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from anchored.stack import processes
-from anchored.stack_record import Started
+from anchored.cli.render_stack import in_words
+from anchored.errors import ServiceFailed
+from anchored.ports import Silent
+from anchored.stack import parts, processes, up
+from anchored.stack.parts import Wanted
+from anchored.stack_record import FOLDER, Started
 from tests.services.process import wait_for
 
 # A leader that ends when asked, and a child that does not.
@@ -20,6 +24,43 @@ subprocess.Popen([sys.executable, "-c", deaf])
 print(os.environ.get("PREFECT_API_URL"), os.environ["MINE"], flush=True)
 time.sleep(600)
 """
+
+
+def test_what_an_interrupted_start_had_no_time_to_note_is_ended(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    folder.mkdir(parents=True)
+    bringing = up._Stack(tmp_path, folder, Wanted(tracker_uri="http://127.0.0.1:9"), Silent())
+
+    def launched() -> psutil.Process:
+        return processes.launch(["sleep", "600"], folder=folder, settings={}, log=folder / "log")
+
+    noted, lost = launched(), launched()
+    bringing._note(processes={"prefect": Started(noted.pid, noted.create_time(), "")})
+    bringing.undo()
+    assert processes.is_gone(lost)
+    assert processes.strays(folder) == [noted], "what was up before stays"
+    processes.end([noted], grace=5)
+
+
+def test_deployments_that_never_end_are_the_servers_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "DEPLOYING", 0.01)
+    with pytest.raises(ServiceFailed, match="did not end within") as raised:
+        parts.deploy(tmp_path, {}, tmp_path / "logs" / "deploy.log")
+    assert "deploy.log" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("0 3 * * * Etc/UTC", "daily at 03:00 UTC"),
+        ("30 5 * * 7 Europe/Berlin", "Sundays at 05:30 Europe/Berlin"),
+        ("*/5 * * * * UTC", "(*/5 * * * * UTC)"),
+    ],
+)
+def test_schedules_in_words(when: str, words: str) -> None:
+    assert in_words(when) == words
 
 
 def test_a_process_is_known_again_and_ends_with_its_children(

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from anchored.adapters.mlflow_keys import Keys
 from anchored.adapters.mlflow_models import laid_out
-from anchored.decisions.redaction import url_without_credentials
 from anchored.decisions.tags import MODEL
 from anchored.ports import ModelContent
 from anchored.records import ModelVersion
@@ -25,7 +24,10 @@ UPLOADING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
 
 
 class MlflowRegistry:
-    """The registry of the store or server that a client speaks to. Errors are MLflow's own."""
+    """The registry of the store or server that a client speaks to. Errors are MLflow's own.
+
+    `page` is where its pages are, as it may be told; empty where nobody serves them.
+    """
 
     def __init__(self, client: Any, page: str, keys: Keys) -> None:
         self._client, self._page, self._keys = client, page, keys
@@ -104,8 +106,7 @@ class MlflowRegistry:
         name, number = version.name, str(version.version)
         url = ""
         if self._page:
-            base = url_without_credentials(self._page).rstrip("/")
-            url = f"{base}/#/models/{quote(name, safe='')}/versions/{number}"
+            url = f"{self._page}/#/models/{quote(name, safe='')}/versions/{number}"
         loads_with = version.tags.get(LOADS_WITH, "")
         uri = f"models:/{name}@{alias}" if alias else f"models:/{name}/{number}"
         return ModelVersion(

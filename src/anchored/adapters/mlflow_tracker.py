@@ -70,7 +70,8 @@ class MlflowTracker:
         self.takes_runs = not is_file_store(uri)
         self._keys = Keys(flat=not self.takes_runs)
         self._experiment, self._root, self._lock = experiment, root, lock
-        self._page = self.uri if self.uri.startswith("http") else page
+        page = self.uri if self.uri.startswith("http") else page
+        self._page = url_without_credentials(page).rstrip("/")
         self._names: dict[str, str] = {}  # of experiments, by id
 
     @cached_property
@@ -380,8 +381,7 @@ class MlflowTracker:
     def _tracked(self, run: Any) -> TrackedRun:
         info, url = run.info, ""
         if self._page:
-            base = url_without_credentials(self._page).rstrip("/")
-            url = f"{base}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+            url = f"{self._page}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
         return TrackedRun(
             run_id=info.run_id,
             name=info.run_name or "",

@@ -7,12 +7,12 @@ from argparse import Namespace
 from anchored.cli import console, render
 from anchored.cli.up_command import Steps
 from anchored.stack.down import take_down
-from anchored.workspace import root_of
+from anchored.workspace import folder_of
 
 
 def run(arguments: Namespace) -> int:
     """Ends what `up` has started; data and logs stay."""
-    stopped = take_down(root_of(getattr(arguments, "repo", None)), Steps(console.err()))
+    stopped = take_down(folder_of(getattr(arguments, "repo", None)), Steps(console.err()))
     if getattr(arguments, "json", False):
         render.print_json({"stopped": list(stopped)})
     else:

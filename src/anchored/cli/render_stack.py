@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
 
 from anchored.cli.render import human_size
 from anchored.stack.standing import Standing
+
+DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
+_CRON = re.compile(r"(?P<minute>\d+) (?P<hour>\d+) \* \* (?:\*|(?P<day>[0-7])) (?P<zone>\S+)")
 
 
 def places(stack: Standing, here: str) -> Table:
@@ -20,6 +25,7 @@ def places(stack: Standing, here: str) -> Table:
         "Prefect": stack.prefect,
         "MLflow": stack.tracker,
         "deployments": "  ".join(stack.deployments),
+        "by itself": _scheduled(stack.deployments),
         "data": _seen_from(here, str(stack.folder)),
         "logs": _seen_from(here, str(stack.logs)),
         "to stop it": "anchored down",
@@ -44,6 +50,22 @@ def processes(stack: Standing) -> Table:
         table.add_row(name, state, str(part.pid), since, human_size(part.memory))
     table.add_row("in all", "", "", "", human_size(stack.memory))
     return table
+
+
+def _scheduled(deployments: Mapping[str, Sequence[str]]) -> str:
+    """What runs without being asked for, and when; empty where nothing does."""
+    kept = [f"{name} {in_words(when)}" for name, whens in deployments.items() for when in whens]
+    return f"{', '.join(kept)}; pause them in Prefect's UI" if kept else ""
+
+
+def in_words(when: str) -> str:
+    """A schedule `CRON TIMEZONE` for people, as far as it is once a day or once a week."""
+    match = _CRON.fullmatch(when)
+    if match is None:
+        return f"({when})"
+    day = DAYS[int(match["day"]) % 7] if match["day"] else "daily"
+    zone = match["zone"].removeprefix("Etc/")
+    return f"{day} at {int(match['hour']):02}:{int(match['minute']):02} {zone}"
 
 
 def _seen_from(here: str, path: str) -> str:

@@ -8,12 +8,12 @@ from argparse import Namespace
 from anchored.cli import console, render
 from anchored.cli.render_stack import places, processes
 from anchored.stack.standing import standing
-from anchored.workspace import root_of
+from anchored.workspace import folder_of
 
 
 def run(arguments: Namespace) -> int:
     """Says what of the local stack runs: 0 where all of it is up, 1 where not."""
-    found = standing(root_of(getattr(arguments, "repo", None)))
+    found = standing(folder_of(getattr(arguments, "repo", None)))
     if getattr(arguments, "json", False):
         render.print_json(found.to_json())
     elif not found.parts:

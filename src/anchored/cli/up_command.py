@@ -12,8 +12,9 @@ from rich.console import Console
 from anchored.cli import console, render
 from anchored.cli.render_stack import places
 from anchored.ports import Silent
+from anchored.stack.parts import Wanted
 from anchored.stack.up import bring_up
-from anchored.workspace import open_repo
+from anchored.workspace import open_repo, served_as
 
 
 def run(arguments: Namespace) -> int:
@@ -21,8 +22,10 @@ def run(arguments: Namespace) -> int:
     # A script's background has made us deaf to it, and what we start would stay so: the worker
     # is stopped by SIGINT, which it sends to itself (Prefect 3.8.8).
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    repo = open_repo(getattr(arguments, "repo", None))
-    found = bring_up(repo.root, repo.tracker.uri, Steps(console.err()))
+    given = getattr(arguments, "repo", None)
+    repo = open_repo(given)
+    wanted = Wanted(served=served_as(given), tracker_uri=repo.tracker.uri)
+    found = bring_up(repo.root, wanted, Steps(console.err()))
     if getattr(arguments, "json", False):
         render.print_json(found.to_json())
     else:

@@ -22,6 +22,11 @@ class GitAddress:
     branch: str = ""
 
     @property
+    def given(self) -> str:
+        """The text that it was told from; it may hold credentials."""
+        return f"{self.url}#{self.branch}" if self.branch else self.url
+
+    @property
     def shown(self) -> str:
         """The URL as it may be told."""
         return url_without_credentials(self.url)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,8 +55,19 @@ class Part:
         return digest(*self.argv, *(f"{name}={self.settings[name]}" for name in self.settings))
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the stack is for: the tracker that it shows, and the repo that its worker is given.
+
+    That one is a path, or a URL, which flows follow. Both may hold passwords.
+    """
+
+    served: str = field(default="", repr=False)
+    tracker_uri: str = field(default="", repr=False)
+
+
 def parts_of(
-    root: Path, folder: Path, *, tracker_uri: str, ports: Mapping[str, int]
+    root: Path, folder: Path, *, wanted: Wanted, ports: Mapping[str, int]
 ) -> dict[str, Part]:
     """The parts by name, in the order of their start; the tracker has one if it has a port."""
     # -P: the folder that they run in is not one to import from.
@@ -84,7 +94,7 @@ def parts_of(
             title="MLflow",
             argv=(*python, "anchored.adapters.mlflow_pages", str(ports[TRACKER]), artifacts,
                   str(lock)),
-            settings=QUIET | PAGES | {ADDRESS: tracker_uri},
+            settings=QUIET | PAGES | {ADDRESS: wanted.tracker_uri},
             answers=lambda _since: answers(f"{pages}/health"),
         )  # fmt: skip
     parts[WORKER] = Part(
@@ -92,7 +102,7 @@ def parts_of(
         argv=(*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process",
               "--name", WORKER_NAME),
         settings=client
-        | {"ANCHORED_REPO": str(root), "PREFECT_WORKER_QUERY_SECONDS": str(QUERY)},
+        | {"ANCHORED_REPO": wanted.served, "PREFECT_WORKER_QUERY_SECONDS": str(QUERY)},
         answers=lambda since: _worker_is_there(prefect, since),
     )  # fmt: skip
     return parts
@@ -116,29 +126,48 @@ def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
     """Deploys all that prefect.yaml names. Raises `ServiceFailed`."""
     argv = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all",
             "--prefect-file", str(deployment_file())]  # fmt: skip
-    # Versions may be asked of programs that are installed beside this one.
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    # Deployed from a folder of the training repo's: the version of that says nothing.
+    own = {**settings, "ANCHORED_VERSION": f"anchored {__version__}"}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
-        done = subprocess.run(
-            argv,
-            cwd=folder,
-            env=environment(folder, {**settings, "PATH": path}),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            timeout=DEPLOYING,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                argv,
+                cwd=folder,
+                env=environment(folder, own),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                timeout=DEPLOYING,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            what = f"`prefect deploy` did not end within {DEPLOYING:.0f} s"
+            raise failed(what, log) from error
     if done.returncode:
         raise failed("`prefect deploy` failed", log)
 
 
-def deployments(prefect: str) -> tuple[str, ...]:
-    """The names `FLOW/DEPLOYMENT` of all that is deployed to a server."""
+def deployments(prefect: str) -> dict[str, tuple[str, ...]]:
+    """By name `FLOW/DEPLOYMENT` all that is deployed to a server, with the schedules it keeps.
+
+    Those are `CRON TIMEZONE` as in prefect.yaml; one that somebody has paused is none.
+    """
     flows = {flow["id"]: flow["name"] for flow in _all(f"{prefect}/api/flows/filter")}
-    found = _all(f"{prefect}/api/deployments/filter")
-    return tuple(sorted(f"{flows.get(d['flow_id'], '?')}/{d['name']}" for d in found))
+    found = {
+        f"{flows.get(d['flow_id'], '?')}/{d['name']}": () if d["paused"] else _kept(d["schedules"])
+        for d in _all(f"{prefect}/api/deployments/filter")
+    }
+    return dict(sorted(found.items()))
+
+
+def _kept(schedules: list[dict[str, Any]]) -> tuple[str, ...]:
+    whens = [one["schedule"] for one in schedules if one["active"]]
+    # Others than by cron are made in the UI.
+    return tuple(
+        f"{when['cron']} {when['timezone'] or 'UTC'}" if "cron" in when else "otherwise"
+        for when in whens
+    )
 
 
 def failed(what: str, log: Path) -> ServiceFailed:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from anchored.stack.parts import deployments, parts_of
+from anchored.stack.parts import Wanted, deployments, parts_of
 from anchored.stack.processes import memory_of, tree_of
 from anchored.stack_record import FOLDER, PREFECT, TRACKER, WORKER, StackRecord, read_stack
 
@@ -38,7 +38,7 @@ class Standing:
     was_up: bool
     prefect: str = ""
     tracker: str = ""
-    deployments: tuple[str, ...] = ()
+    deployments: dict[str, tuple[str, ...]] = field(default_factory=dict)  # with schedules
     parts: dict[str, PartStanding | None] = field(default_factory=dict)
 
     @property
@@ -63,6 +63,7 @@ class Standing:
             "api": self.prefect and f"{self.prefect}/api",
             "tracker": self.tracker,
             "deployments": list(self.deployments),
+            "schedules": {name: list(when) for name, when in self.deployments.items() if when},
             "processes": {name: part and part.to_json() for name, part in self.parts.items()},
             "data": str(self.folder),
             "logs": str(self.logs),
@@ -82,7 +83,7 @@ def standing(root: Path) -> Standing:
         return known
     names = [PREFECT, *([TRACKER] if record.shows else []), WORKER]
     ports = {name: port for name, port in record.ports.items() if name in names}
-    wanted = parts_of(root, folder, tracker_uri="", ports=ports)
+    wanted = parts_of(root, folder, wanted=Wanted(), ports=ports)
     parts = {name: _part(record, name, wanted[name].answers) for name in names}
     prefect = parts[PREFECT]
     return Standing(
@@ -90,7 +91,7 @@ def standing(root: Path) -> Standing:
         was_up=True,
         prefect=record.url(PREFECT) if prefect else "",
         tracker=record.url(TRACKER) if parts.get(TRACKER) else record.elsewhere,
-        deployments=deployments(record.url(PREFECT)) if prefect and prefect.answers else (),
+        deployments=deployments(record.url(PREFECT)) if prefect and prefect.answers else {},
         parts=parts,
     )
 

@@ -6,20 +6,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import NotReady
 from anchored.loopback import free_port
 from anchored.ports import Report
-from anchored.stack.down import ended
+from anchored.stack.down import GRACE, ended
 from anchored.stack.parts import (
     Part,
+    Wanted,
     deploy,
     deployments,
     failed,
     made_of_deployments,
     parts_of,
 )
-from anchored.stack.processes import children_of, launch
+from anchored.stack.processes import children_of, end, launch, strays
 from anchored.stack.standing import Standing, logs_of, standing
 from anchored.stack_record import (
     PREFECT,
@@ -37,7 +40,7 @@ STARTING = 120.0  # seconds that a part gets until it answers; a first start tak
 ANSWERING = 30.0  # seconds that one gets which runs already: the machine may be training
 
 
-def bring_up(root: Path, tracker_uri: str, report: Report) -> Standing:
+def bring_up(root: Path, wanted: Wanted, report: Report) -> Standing:
     """Starts what of the repo's stack does not run or answer, and deploys the flows to it.
 
     Interrupted or failed, it ends what it has started. Raises `ServiceFailed` with the last lines
@@ -46,7 +49,7 @@ def bring_up(root: Path, tracker_uri: str, report: Report) -> Standing:
     if not (root / ".dvc").is_dir():
         raise NotReady(f"{root} is not set up for DVC", hint="run `anchored init`")
     with stack_locked(root, lambda: report.say("another `anchored` is at work; waiting")) as folder:
-        stack = _Stack(root, folder, tracker_uri, report)
+        stack = _Stack(root, folder, wanted, report)
         try:
             stack.bring_up()
         except BaseException:
@@ -58,13 +61,13 @@ def bring_up(root: Path, tracker_uri: str, report: Report) -> Standing:
 class _Stack:
     """The stack while it is brought up. The record on disk is always what there is."""
 
-    def __init__(self, root: Path, folder: Path, tracker_uri: str, report: Report) -> None:
+    def __init__(self, root: Path, folder: Path, wanted: Wanted, report: Report) -> None:
         self._root, self._folder, self._report = root, folder, report
-        self._record = _with_ports(read_stack(root), tracker_uri)
+        self._record = _with_ports(read_stack(root), wanted.tracker_uri)
         ports = dict(self._record.ports)
         if self._record.elsewhere:
             ports.pop(TRACKER, None)
-        self._parts = parts_of(root, folder, tracker_uri=tracker_uri, ports=ports)
+        self._parts = parts_of(root, folder, wanted=wanted, ports=ports)
         self._begun: list[str] = []
 
     def bring_up(self) -> None:
@@ -89,6 +92,11 @@ class _Stack:
     def undo(self) -> None:
         """Ends what was started here, and no more than that."""
         self._record = ended(self._root, self._record, self._begun)
+        known = {started.pid for started in self._record.processes.values()}
+        # What an interrupt left no time to note is a child of this process all the same.
+        ours = children_of(psutil.Process())
+        left = [p for p in strays(self._folder) if p in ours and p.pid not in known]
+        end(left, grace=GRACE)
 
     def _start(self, name: str, *, anew: bool = False) -> None:
         part = self._parts[name]
