@@ -10,12 +10,14 @@ import pytest
 from anchored import errors
 from anchored.cli import main as cli
 from anchored.cli.render import human_size
+from anchored.decisions.audit import RunsLost
 from anchored.errors import AmbiguousRun, AnchoredError, BadParam, ConfigError, DirtyTree
 
 CODES = {
     errors.WrongUse: 2,
     errors.RunFailed: 1,
     errors.ServiceFailed: 3,
+    RunsLost: 1,
 }
 
 

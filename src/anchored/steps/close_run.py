@@ -171,7 +171,7 @@ def close_flow_runs(
 def close_dead(repo: TrainingRepo) -> list[str]:
     """Closes the runs that were cut off in training and that nobody owns; says which, in words.
 
-    Those that can be resumed are left alone. Costs nothing where no run was cut off.
+    Those that can be resumed are left alone. Asks no server unless there is a run to close.
     """
     sweep(repo)
     said = []
@@ -221,8 +221,8 @@ def _leave_open(repo: TrainingRepo, left: Unfinished, said: str, ending: Ended) 
 def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
     """Makes this process the owner of a run that was cut off; the tracker says that it goes on.
 
-    From now on it is the run of this flow run. Raises `UnknownRun`, and `WrongUse` where another
-    process works on it.
+    From now on it is the run of this flow run. Raises `UnknownRun`, the run then being forgotten
+    where the tracker has lost it, and `WrongUse` where another process works on it.
     """
     begun = repo.journal(key)
     claimed = repo.journals.claim(key)
@@ -231,6 +231,16 @@ def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
     if _opened(repo, claimed) is None:
         raise UnknownRun(f"{begun.run.name} was cut off before the tracker knew of it")
     journal = repo.journal(key)
+    try:
+        return _going_on(repo, journal, flow)
+    except UnknownRun as error:
+        if not may_be_resumed(repo, key, error):
+            fail_run(repo, key, error)
+        raise
+
+
+def _going_on(repo: TrainingRepo, journal: Journal, flow: FlowLink) -> Journal:
+    """Tells the tracker that a run goes on, unless it is sealed and but the branch is left."""
     run_id = journal.run.run_id
     known = repo.tracker.run(run_id).tags
     if known.get(tags.STATE) == State.SEALED:
