@@ -8,12 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
-from anchored.errors import ServiceFailed
-
-RETRIES = 4
-FIRST_DELAY = 1.6  # seconds; doubled for every retry: 24 s of waiting in all, before jitter
-JITTER = 0.3
-SILENT_TRIES = 2
+from anchored.steps.patience import FIRST_DELAY, JITTER, RETRIES, may_succeed
 
 
 class Once(TypedDict):
@@ -33,14 +28,9 @@ class Retried(Once):
 
 
 def is_transient(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failed try may succeed when repeated.
-
-    A service that is silent costs up to 40 s a try: the second one is the last.
-    """
+    """Whether a failed try may succeed when repeated."""
     error = state.result(raise_on_failure=False)
-    if not isinstance(error, ServiceFailed) or not error.transient:
-        return False
-    return not error.silent or run.run_count < SILENT_TRIES
+    return isinstance(error, BaseException) and may_succeed(error, run.run_count)
 
 
 ONCE = Once(cache_policy=NO_CACHE, persist_result=False)

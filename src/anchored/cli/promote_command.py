@@ -19,7 +19,7 @@ def run(arguments: Namespace) -> int:
         from anchored.steps.patience import patiently
         from anchored.steps.promote import promote
 
-        record = found(repo, arguments.run, latest=arguments.latest)
+        record = patiently(lambda: found(repo, arguments.run, latest=arguments.latest))
         version = patiently(lambda: promote(repo, record, alias=arguments.alias))
     if getattr(arguments, "json", False):
         named = {"git_commit": record.git.commit, "dvc_model_md5": record.model[0].md5}

@@ -1,30 +1,46 @@
-"""Try again where a service failed for the moment, for commands that no flow stands behind."""
+"""When work is tried again: where a service failed for the moment, and nowhere else.
+
+Tasks of flows leave the waiting to Prefect; commands that no flow stands behind wait here.
+"""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import TypeVar
 
 from anchored.errors import ServiceFailed
 
-DELAYS = (1.6, 3.2, 6.4)  # seconds before another try at a remote that failed for the moment
+RETRIES = 4
+FIRST_DELAY = 1.6  # seconds; doubled for every retry: 24 s of waiting in all, before jitter
 JITTER = 0.3
+SILENT_TRIES = 2
 AGAIN = "the same command again goes on where this one ended"
 
 Result = TypeVar("Result")
 
 
+def may_succeed(error: BaseException, tries: int) -> bool:
+    """Whether what failed so may succeed when repeated, having been tried so often.
+
+    A service that is silent costs up to 40 s a try: the second one is the last.
+    """
+    if not isinstance(error, ServiceFailed) or not error.transient:
+        return False
+    return tries <= RETRIES and (not error.silent or tries < SILENT_TRIES)
+
+
 def patiently(work: Callable[[], Result]) -> Result:
     """Does work that may be repeated, again where a service failed only for the moment."""
-    for delay in (*DELAYS, None):
+    for tries in count(1):
         try:
             return work()
         except ServiceFailed as error:
-            # One that is silent has been waited for long enough.
-            if not error.transient or error.silent or delay is None:
+            if not may_succeed(error, tries):
                 error.hint = AGAIN if error.transient or not error.hint else error.hint
                 raise
+        delay = FIRST_DELAY * 2 ** (tries - 1)
         time.sleep(delay * random.uniform(1, 1 + JITTER))  # noqa: S311 - no secret
     raise AssertionError("unreachable")
