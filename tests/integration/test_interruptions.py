@@ -178,6 +178,7 @@ def test_an_interrupted_training_is_recorded_and_gone(
         _, said = process.communicate(timeout=60)
         assert process.returncode == 130, said
     assert "error: interrupted" in said
+    assert "anchored resume" not in said, "nothing is left to be finished"
     assert "Traceback" not in said
     (run,) = repo.runs()
     assert run.state == "failed"

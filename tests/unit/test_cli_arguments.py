@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from anchored import errors
 from anchored.cli import main as cli
+from anchored.cli import retrain_command
 from anchored.cli.render import human_size
 from anchored.decisions.audit import RunsLost
 from anchored.errors import AmbiguousRun, AnchoredError, BadParam, ConfigError, DirtyTree
+from anchored.journal import Journal, Journals, Step
+from anchored.records import RunRecord
 
 CODES = {
     errors.WrongUse: 2,
@@ -36,6 +41,25 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn = set(re.findall(r"[A-Z]\w+(?:Error|Failed|Use|Ready|Input|Tree|Name|Param|Run|Outcome|Changed|Full|Lost)",
                            errors.__doc__ or ""))  # fmt: skip
     assert {leaf.__name__ for leaf in leaves(AnchoredError)} <= drawn
+
+
+def test_an_interruption_hints_at_what_can_be_resumed_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_arguments: Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retrain_command, "run", interrupted)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    retrain = ["retrain", "--repo", str(tmp_path)]
+    assert cli.main(retrain) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+    run = RunRecord(run_id="1", name="one", experiment="e")
+    journals = Journals(tmp_path)
+    journals.begin(Journal("k", run, Step.OPENED, base="b", pinned="b"))
+    assert cli.main(retrain) == 130
+    assert "`anchored resume` finishes" in capsys.readouterr().err
+    journals.close("k")
 
 
 def test_errors_name_the_thing_and_the_way_out() -> None:

@@ -11,13 +11,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from anchored import __version__
 from anchored.errors import AnchoredError, BadParam, DiskFull, TrainingFailed
 
 INTERRUPTED = 130
-OPENING = {"run", "resume", "reproduce", "retrain", "demo"}  # commands that open runs
+OPENING = {"run", "resume", "reproduce", "retrain"}  # commands that open runs
 
 
 class _Parser(argparse.ArgumentParser):
@@ -154,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _said(error, debug=debug)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n")
-        if arguments.command in OPENING:
+        if arguments.command in OPENING and _has_unfinished(getattr(arguments, "repo", None)):
             sys.stderr.write("hint: `anchored resume` finishes what was begun\n")
         return INTERRUPTED
     except BrokenPipeError:
@@ -216,6 +217,16 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         "hint: this is a bug in Anchored; --debug shows where\n"
     )
     return 1
+
+
+def _has_unfinished(repo: str | None) -> bool:
+    """Whether runs have begun here that have not come to their end; asks nobody else."""
+    with suppress(Exception):
+        from anchored.journal import Journals
+        from anchored.workspace import folder_of
+
+        return any(Journals(folder_of(repo)).all())
+    return False
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
