@@ -16,10 +16,15 @@ rclone copy "$BACKUP_ARTIFACTS" artifacts
 
 # --mirror, because a plain clone has no refs/anchored.
 for url in $BACKUP_REPOS; do
-    name=$(printf %s "${url%.git}" | sed 's#.*[/:]##')
-    [ -d "$name.git" ] || git clone --quiet --mirror "$url" "$name.git"
-    git -C "$name.git" fetch --quiet
-    git -C "$name.git" show-ref --quiet || { echo "$url has no branch, and no run" >&2; exit 1; }
+    # git@HOST:TEAM/NAME.git and https://HOST/TEAM/NAME are both in git/HOST/TEAM/NAME.git.
+    place=$(printf %s "${url%.git}" | sed 's#^[a-z+]*://##; s#^[^/]*@##; s#:#/#; s#^/*##')
+    mirror=git/$place.git
+    [ -d "$mirror" ] || git clone --quiet --mirror "$url" "$mirror"
+    git -C "$mirror" fetch --quiet
+    git -C "$mirror" show-ref --quiet || { echo "$url has no branch, and no run" >&2; exit 1; }
+    # What LFS keeps is not in the mirror by itself.
+    lfs=$(git -C "$mirror" log --all -1 --format=%H -G'filter=lfs' -- '*.gitattributes')
+    [ -z "$lfs" ] || git -C "$mirror" lfs fetch --all
 done
 
 # An object's name is its hash: one that differs from its copy is rot, and an error.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +115,45 @@ def test_settings_of_mlflow_are_known() -> None:
 def test_files_that_are_installed_are_there(page: Path) -> None:
     for name in re.findall(r"(?<![\w/])deployments/[\w/.-]*\w", page.read_text(encoding="utf-8")):
         assert (PROJECT / name).exists(), name
+
+
+def test_every_repository_has_a_mirror_with_its_run_refs_and_lfs_files(tmp_path: Path) -> None:
+    stubs = tmp_path / "bin"
+    stubs.mkdir()
+    for program in ("pg_dump", "rclone"):
+        (stubs / program).write_text("#!/bin/sh\n"
+                                     'for a; do case $a in --file=*) : > "${a#--file=}";; esac; done\n')  # fmt: skip
+        (stubs / program).chmod(0o755)
+
+    def git(*arguments: str, cwd: Path) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True
+        ).stdout
+
+    for team in ("one", "two"):
+        repo = tmp_path / team / "sums"
+        repo.mkdir(parents=True)
+        git("init", "--quiet", cwd=repo)
+        if team == "two":
+            git("lfs", "install", "--local", cwd=repo)
+            git("lfs", "track", "*.bin", cwd=repo)
+            (repo / "large.bin").write_text("large")
+        (repo / "notes.txt").write_text(team)
+        git("add", "--all", cwd=repo)
+        git("commit", "--quiet", "--message", team, cwd=repo)
+        git("update-ref", "refs/anchored/runs/1", "HEAD", cwd=repo)
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    urls = [f"file://{tmp_path}/one/sums", f"{tmp_path}/two/sums"]
+    own = {"BACKUP_TO": str(backup), "BACKUP_REPOS": " ".join(urls), "BACKUP_ARTIFACTS": "a:b",
+           "BACKUP_DVC": "a:c", "PATH": f"{stubs}:{os.environ['PATH']}"}  # fmt: skip
+    for _ in range(2):
+        subprocess.run([DEPLOYMENTS / "backup.sh"], env={**os.environ, **own}, check=True)
+    for team in ("one", "two"):
+        mirror = backup / "git" / tmp_path.relative_to("/") / team / "sums.git"
+        assert git("show", "refs/anchored/runs/1:notes.txt", cwd=mirror) == team
+    held = [file.read_text() for file in (mirror / "lfs/objects").rglob("*") if file.is_file()]
+    assert held == ["large"]
 
 
 def test_secrets_are_left_to_be_filled_in() -> None:
