@@ -74,7 +74,11 @@ class BranchOutcome:
 
 
 class CodeRepo(Protocol):
-    """A Git repository with a working tree. The user's tree is only ever fast-forwarded."""
+    """A Git repository with a working tree.
+
+    The user's tree is only ever fast-forwarded. A clone that Anchored keeps has none of the user's,
+    and stands where the remote's branch does.
+    """
 
     root: Path
 
