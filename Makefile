@@ -23,7 +23,7 @@ demo: $(VENV)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/anchored demo $(DEMO)
 
 test: $(VENV) services
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(TESTS)
 
 check: $(VENV)
 	$(BIN)/ruff format --check .

@@ -9,8 +9,10 @@ run closes the run. None of it needs Prefect's server, which may be what has gon
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from prefect import Flow, runtime
 from prefect.client.orchestration import get_client
@@ -18,6 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import TerminationSignal
 from prefect.logging.loggers import flow_run_logger
+from prefect.states import Crashed
 
 from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, TrainingFailed
@@ -55,13 +58,28 @@ def _reason(state: State[Any]) -> str:
 
 
 def close_dead(repo: str) -> None:
-    """Closes runs that were cut off in training by the end of their machine or worker."""
+    """Closes runs that were cut off in training by the end of their machine or worker.
+
+    Their flow runs, and those of runs that can be resumed, are crashed then: nobody else says so
+    of a machine that has lost its power, and until then they hold their deployment's slot.
+    """
     workspace = opened(repo)
     try:
+        _crash(steps.dead_flow_runs(workspace))
         for said in steps.close_dead(workspace):
             workspace.report.warn(said)
     except AnchoredError as error:
         workspace.report.warn(f"a run that was cut off is not closed yet: {error}")
+
+
+def _crash(flow_runs: Iterable[str]) -> None:
+    """Tells Prefect of flow runs whose process is gone; those of another server are not known."""
+    for flow_run_id in flow_runs:
+        with suppress(Exception), get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(flow_run_id)).state
+            if state is not None and state.type in {StateType.PENDING, StateType.RUNNING}:
+                gone: State[Any] = Crashed(message="The process of this flow run is gone.")
+                client.set_flow_run_state(UUID(flow_run_id), gone)
 
 
 def named_cut_off(error: BaseException) -> BaseException:

@@ -99,6 +99,7 @@ def test_a_worker_reproduces_by_name_and_retrains_on_schedule(
         archive.write_text("".join(f"{n}\n" for n in (*range(101), 9)))
         refused = told(api, prefect_server, "Refused")
         prefect(prefect_server, "deployment", "schedule", "clear", "retrain/nightly", "-y")
+    Flows(prefect_server).forget_waiting("nightly")
     assert refused["state_type"] == "COMPLETED"
     assert "better by 9, 10 are asked for" in refused["state"]["message"]
     gate = as_rows(artifacts_of(api, refused)["gate"])
@@ -188,7 +189,7 @@ def test_a_worker_with_nothing_but_a_url(
                 any("inputs are whole" in line for line in flows.log(flow_run))
                 or flows.get(flow_run)["state_type"] == "FAILED"
             ),
-            120,
+            240,
             interval=0.5,
         )
         # Somebody else has not gone home yet.

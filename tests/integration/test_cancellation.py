@@ -93,7 +93,7 @@ def test_a_worker_closes_what_is_cancelled_or_killed(
     repo.script(SLOW)
     deploy(prefect_server)
     flows, data = Flows(prefect_server), (repo.root / "data/numbers.csv").read_bytes()
-    with worker(prefect_server, repo.root.parent, ANCHORED_REPO=str(repo.root)):
+    with worker(prefect_server, repo.root.parent, ANCHORED_REPO=str(repo.root)) as process:
         # Cancelled in mid-training; its output is in the log while it goes on.
         flow_run = flows.start("experiment/on-demand", run_name="cancelled", params={"power": 2})
         wait_for(lambda: "sleeping" in flows.log(flow_run), 90, interval=0.3)
@@ -110,12 +110,22 @@ def test_a_worker_closes_what_is_cancelled_or_killed(
         wait_for(lambda: any("closed as failed" in line for line in flows.log(flow_run)), 60)
         assert_closed(repo, "killed", "the flow run crashed: Process exited with status code: -9")
 
-        # Cancelled after training: nothing is lost with it.
-        with held_up(repo.origin):
-            flow_run = flows.start("experiment/on-demand", run_name="pushing")
-            wait_for(lambda: any(step == Step.COMMITTED for step in steps(repo)), 90)
-            flows.cancel(flow_run)
-            assert flows.ended(flow_run)["state_type"] == "CANCELLED"
+        # The machine loses its power: nobody is left to tell, until the next run begins.
+        flow_run = flows.start("experiment/on-demand", run_name="orphaned", params={"power": 2})
+        wait_for(lambda: "sleeping" in flows.log(flow_run), 90, interval=0.3)
+        process.kill()
+    assert flows.get(flow_run)["state_type"] == "RUNNING"
+    assert repo.anchored("run", "next", **prefect_server.env).returncode == 0
+    assert flows.get(flow_run)["state_type"] == "CRASHED"
+    assert_closed(repo, "orphaned", "training was cut off")
+
+    # Cancelled after training: nothing is lost with it.
+    here = worker(prefect_server, repo.root.parent, ANCHORED_REPO=str(repo.root))
+    with here, held_up(repo.origin):
+        flow_run = flows.start("experiment/on-demand", run_name="pushing")
+        wait_for(lambda: any(step == Step.COMMITTED for step in steps(repo)), 90)
+        flows.cancel(flow_run)
+        assert flows.ended(flow_run)["state_type"] == "CANCELLED"
     assert_waits(repo, "pushing")
     assert (repo.root / "data/numbers.csv").read_bytes() == data
     done = repo.anchored("resume", **prefect_server.env)
@@ -199,7 +209,7 @@ def test_a_reproduction_that_was_cut_off_is_over_wherever_that_was(repo: Repo) -
 
 
 def refreshing(repo: Repo) -> None:
-    refreshed(repo.open())
+    refreshed(repo.open(), open_run.RunRequest())
 
 
 def test_a_refresh_whose_process_is_dead_ends_too(repo: Repo) -> None:

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -23,6 +22,7 @@ from tests.services.git_http import GitHttpServer, serve_git_over_http
 from tests.services.git_server import GitServer, serve_git
 from tests.services.mlflow_server import MlflowServer, serve_mlflow
 from tests.services.prefect_server import PrefectServer, serve_prefect
+from tests.services.prefect_worker import asked
 from tests.services.proxy import Proxy, cutting_proxy
 from tests.services.s3 import S3Server, serve_s3
 from tests.services.sshd import SshServer, serve_ssh
@@ -119,8 +119,6 @@ def api(prefect_server: PrefectServer) -> Callable[..., Any]:
     """`api(path, **filter)` posts to Prefect's own API and returns the answer."""
 
     def post(path: str, **body: Any) -> Any:
-        answer = httpx.post(f"{prefect_server.api_url}/{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        return asked(f"{prefect_server.api_url}/{path}", body)
 
     return post

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,21 @@ def worker(server: PrefectServer, home: Path, **env: str) -> Iterator[Server]:
         process.stop()
 
 
+def asked(url: str, body: Any = None) -> Any:
+    """What Prefect's API answers to a GET, or with a body to a POST.
+
+    Its database, SQLite on a busy disk, may be locked for a moment: clients ask again then.
+    """
+    for _ in range(40):
+        method = "GET" if body is None else "POST"
+        answer = httpx.request(method, url, json=body, timeout=30)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(0.5)
+    answer.raise_for_status()
+    return answer.json()
+
+
 class Flows:
     """Flow runs of one server, by its API."""
 
@@ -63,12 +79,9 @@ class Flows:
 
     def start(self, deployment: str, state: str = "SCHEDULED", **parameters: Any) -> str:
         """The id of a new run of a deployment (`flow/name`); a scheduled one waits for a worker."""
-        known = httpx.get(f"{self.url}/deployments/name/{deployment}", timeout=30).json()
+        known = asked(f"{self.url}/deployments/name/{deployment}")
         body = {"parameters": parameters, "state": {"type": state}}
-        place = f"{self.url}/deployments/{known['id']}/create_flow_run"
-        answer = httpx.post(place, json=body, timeout=30)
-        answer.raise_for_status()
-        return str(answer.json()["id"])
+        return str(asked(f"{self.url}/deployments/{known['id']}/create_flow_run", body)["id"])
 
     def cancel(self, run_id: str) -> None:
         """What the UI's button does."""
@@ -77,11 +90,17 @@ class Flows:
     def set_state(self, run_id: str, kind: str, **state: str) -> None:
         """Puts a flow run into a state, without anybody running it."""
         body = {"state": {"type": kind, **state}, "force": True}
-        answer = httpx.post(f"{self.url}/flow_runs/{run_id}/set_state", json=body, timeout=30)
-        answer.raise_for_status()
+        asked(f"{self.url}/flow_runs/{run_id}/set_state", body)
+
+    def forget_waiting(self, deployment: str) -> None:
+        """Takes away what is scheduled or waits for a slot: the next worker would begin with it."""
+        query = {"deployments": {"name": {"any_": [deployment]}}}
+        for run in asked(f"{self.url}/flow_runs/filter", query):
+            if run["state_type"] not in FINAL:
+                httpx.delete(f"{self.url}/flow_runs/{run['id']}", timeout=30)
 
     def get(self, run_id: str) -> dict[str, Any]:
-        return dict(httpx.get(f"{self.url}/flow_runs/{run_id}", timeout=30).json())
+        return dict(asked(f"{self.url}/flow_runs/{run_id}"))
 
     def ended(self, run_id: str, seconds: float = 120) -> dict[str, Any]:
         """The flow run, when it has come to its end."""
@@ -91,7 +110,7 @@ class Flows:
     def log(self, run_id: str) -> list[str]:
         """The lines of its log, in their order."""
         body = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC"}
-        return [e["message"] for e in httpx.post(f"{self.url}/logs/filter", json=body).json()]
+        return [entry["message"] for entry in asked(f"{self.url}/logs/filter", body)]
 
 
 def process_of(run_id: str) -> psutil.Process:

@@ -62,6 +62,8 @@ class MlflowRegistry:
             posixpath.join(self._client.get_run(run_id).info.artifact_uri, artifact),
             run_id,
             tags=self._keys.safe_tags(tags),
+            # The version's page shows these at once, and its tags in a box that scrolls.
+            description="\n".join(f"- {name}: `{value}`" for name, value in tags.items()),
         )
         return self._first(made, run_id, md5=content.md5)
 

@@ -22,6 +22,9 @@ from anchored.stack_record import PREFECT, TRACKER, WORKER, digest
 POOL, WORKER_NAME = "anchored", "local stack"
 QUERY = 2  # seconds between two questions of the worker for work
 DEPLOYING = 180.0  # seconds; it takes 2 to 4
+# In memory (Prefect 3.8's default) a server that is killed forgets who holds a deployment's slot,
+# and counts it as taken for ever: after a reboot in mid-retrain no other would begin.
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 QUIET = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
@@ -83,7 +86,11 @@ def parts_of(
             argv=(*python, "prefect", "server", "start"),
             # Without the port in its settings the UI asks another one.
             settings=client
-            | {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(ports[PREFECT])},
+            | {
+                "PREFECT_SERVER_API_HOST": HOST,
+                "PREFECT_SERVER_API_PORT": str(ports[PREFECT]),
+                "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
+            },
             answers=lambda _since: answers(f"{prefect}/api/health"),
         )
     }

@@ -184,6 +184,17 @@ def close_dead(repo: TrainingRepo) -> list[str]:
     return said
 
 
+def dead_flow_runs(repo: TrainingRepo) -> list[str]:
+    """The flow runs whose runs are not at their end and that no live process works on."""
+    dead = []
+    for seen in repo.journals.all():
+        flow_run = seen.run.prefect.flow_run_id
+        if flow_run and not repo.journals.owns(seen.key) and repo.journals.claim(seen.key):
+            repo.journals.release(seen.key)
+            dead.append(flow_run)
+    return dead
+
+
 def _claimed_dying(repo: TrainingRepo, key: str) -> Journal | None:
     """The journal of a run whose process is dead or dying; None where it lives or is done."""
     deadline = time.monotonic() + DYING

@@ -13,7 +13,7 @@ from anchored.steps.trace_run import traced
 from anchored.steps.training_repo import TrainingRepo
 
 RUN_NAME, MODEL_PATH = "anchored.run_name", "anchored.model_path"  # tags of a version
-LOCK = "promote.lock"
+LOCK = "promote"
 CHAMPION = "champion"
 
 
