@@ -18,6 +18,7 @@ from anchored.errors import (
     TrainingFailed,
     WrongUse,
 )
+from anchored.ports import Silent
 from anchored.steps import gate
 from anchored.steps.equal_run import equal_run
 from anchored.steps.open_run import Fresh, RunRequest
@@ -149,7 +150,10 @@ def test_another_environment_is_another_run(
     repo.write("data/numbers.csv", "1\n1000\n")
     repo.run("one")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "say", lambda _self, text: told.append(text))
     assert equal(repo) is None
+    assert told[-1] == "all is as in run 'one', but for the environment"
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert equal(repo) == "one"
 

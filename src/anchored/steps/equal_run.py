@@ -42,7 +42,10 @@ def equal_run(repo: TrainingRepo, fresh: Fresh, params: Mapping[str, ParamValue]
     if not same:
         return None
     now = _environment_md5(repo, fresh.commit, config, wanted)
-    return next((equal for equal in same if equal.run.environment.get("md5") == now), None)
+    found = next((equal for equal in same if equal.run.environment.get("md5") == now), None)
+    if found is None:
+        repo.report.say(f"all is as in run {same[0].run.name!r}, but for the environment")
+    return found
 
 
 def _alike(repo: TrainingRepo, fresh: Fresh, params: Mapping[str, ParamValue]) -> Iterator[Equal]:
