@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from prefect import flow, runtime
-from prefect.states import Completed
 
 from anchored.decisions.gate import Outcome, Retrained
 from anchored.journal import new_key
@@ -14,6 +13,7 @@ from anchored.workspace import open_repo
 from flows.experiment import sealed_run
 from tasks.open_clone import training_root
 from tasks.open_run import open_run
+from tasks.presenting_gate import retrained_state
 from tasks.reporting import RunLog
 from tasks.retrain_run import find_equal_run, judge_run, promote_run, refresh_data
 from tasks.state_hooks import close_cut_off, close_dead
@@ -49,10 +49,8 @@ def retrain(
         if waited:
             training_root(repo)  # the one before may have moved the branch
         retrained = _retrained(root, run_name, params or {})
-    state: object = Completed(
-        name=retrained.outcome.capitalize(), message=retrained.reason, data=retrained
-    )
-    return cast("Retrained", state)  # what Prefect gives to the flow's caller is the data
+    # Prefect takes a state for the flow run's end, and hands its data to the caller.
+    return cast("Retrained", retrained_state(retrained))
 
 
 def _retrained(root: str, run_name: str | None, params: dict[str, Any]) -> Retrained:

@@ -63,26 +63,16 @@ def present_lineage(run: RunRecord) -> None:
         table=lineage_table(run),
         description=f"Lineage of run **{as_markdown(run.name)}**",
     )
-    if run.tracker.url:
-        create_link_artifact(
-            key=artifact_key("tracker", run.experiment),
-            link=run.tracker.url,
-            link_text=f"{run.name} in {run.tracker.kind}",
-            description="The tracker run with params, metrics and artifacts",
-        )
+    said = "The tracker run with params, metrics and artifacts"
+    _link_to_tracker(run, artifact_key("tracker", run.experiment), said)
 
 
 @never_failing
 def present_reproduction(original: RunRecord, run: RunRecord, reproduction: Reproduction) -> None:
     """Shows the lineage of a run and the verdict on it, and links to the run that was made."""
     present_lineage(original)
-    if run.tracker.url:
-        create_link_artifact(
-            key=artifact_key("reproduction", original.experiment),
-            link=run.tracker.url,
-            link_text=f"{run.name} in {run.tracker.kind}",
-            description="The tracker run of the reproduction",
-        )
+    key = artifact_key("reproduction", original.experiment)
+    _link_to_tracker(run, key, "The tracker run of the reproduction")
     causes = "".join(f"\n- {as_markdown(cause)}" for cause in reproduction.causes)
     create_table_artifact(
         key=artifact_key("verdict", original.experiment),
@@ -156,6 +146,17 @@ def lineage_table(run: RunRecord) -> list[dict[str, str]]:
         ("environment", str(run.environment.get("md5", ""))),
     ]
     return [{"what": what, "value": value} for what, value in rows if value]
+
+
+def _link_to_tracker(run: RunRecord, key: str, description: str) -> None:
+    """Links to the run's page, where its tracker has one."""
+    if run.tracker.url:
+        create_link_artifact(
+            key=key,
+            link=run.tracker.url,
+            link_text=f"{run.name} in {run.tracker.kind}",
+            description=description,
+        )
 
 
 def _update(run: RunRecord, tags: list[str]) -> None:

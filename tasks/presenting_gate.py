@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
-from anchored.decisions.gate import Decision
+from anchored.decisions.gate import Decision, Retrained
 from anchored.records import ModelVersion, RunRecord
 from tasks.presenting import artifact_key, as_markdown, never_failing
 
@@ -25,6 +27,11 @@ def present_decision(run: RunRecord, decision: Decision, version: ModelVersion |
             link_text=f"{version.model} {version.version}",
             description=f"The registered model of {as_markdown(run.name)}",
         )
+
+
+def retrained_state(retrained: Retrained) -> State[Retrained]:
+    """The end of a flow run that came to this; a flow that returns it hands it to its caller."""
+    return Completed(name=retrained.outcome.capitalize(), message=retrained.reason, data=retrained)
 
 
 def gate_table(
