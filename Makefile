@@ -58,7 +58,7 @@ $(UV): requirements/uv.txt
 LOCK := pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 lock: $(UV)
 	$(UV) $(LOCK) --upgrade requirements/uv.in -o requirements/uv.txt
-	$(UV) $(LOCK) --upgrade pyproject.toml --group dev --extra s3 --extra ssh --extra uv --extra server -o requirements/dev.txt
+	$(UV) $(LOCK) --upgrade pyproject.toml --group dev --extra s3 --extra ssh --extra uv --extra server --extra wandb -o requirements/dev.txt
 	$(UV) $(LOCK) --upgrade requirements/services.in -o requirements/services.txt
 
 clean:
