@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from anchored.decisions.audit_facts import Holdings, ObjectName
 from anchored.records import (
@@ -339,6 +340,10 @@ class LoggedFiles:
     texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
+NO_FILES = LoggedFiles()
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class ModelContent:
     """A run's model, every byte hashed: the file or folder at `place`, whose hash is `md5`.
@@ -358,6 +363,7 @@ class Tracker(Protocol):
     kind: str
     uri: str
     takes_runs: bool  # False: for runs of old alone, and what is found out about them
+    keeps_models: bool  # whether a run's model is logged with it; else only once it is registered
 
     def open_run(self, *, name: str, tags: Mapping[str, str], started: datetime) -> TrackedRun:
         """A new run in the state running."""
@@ -408,21 +414,28 @@ class Tracker(Protocol):
         """Metrics that a script logged to a store of its own in the tree where it ran."""
 
     def log(
-        self, run_id: str, *, params: Mapping[str, ParamValue], metrics: Mapping[str, float]
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, ParamValue] = NOTHING,
+        metrics: Mapping[str, float] = NOTHING,
+        files: LoggedFiles = NO_FILES,
+        tags: Mapping[str, str] = NOTHING,
     ) -> tuple[str, ...]:
-        """Logs params and metrics; returns the params that the script had logged otherwise."""
+        """Logs what it is given, tags last; returns the params that the script logged otherwise.
 
-    def log_files(self, run_id: str, files: LoggedFiles) -> None:
-        """Logs artifacts."""
+        Those stay as they are. Tags are seen by reading them back; raises `TrackerFailed` where one
+        was not kept.
+        """
+
+    def log_model(self, run_id: str, content: ModelContent, *, tags: Mapping[str, str]) -> None:
+        """Logs a run's model; once, however often it is called. Nothing is unpickled."""
 
     def artifact(self, run_id: str, path: str) -> bytes | None:
         """The bytes of one artifact; None where the run has none of that path."""
 
     def artifacts(self, runs: Sequence[TrackedRun], path: str) -> dict[str, bytes]:
         """The bytes of one artifact by run id, for those of the runs that have it."""
-
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
 
     def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""

@@ -106,8 +106,8 @@ def test_a_reproduction_is_recorded_beside_them(tmp_path: Path) -> None:
     began = datetime.now(UTC)
     run = tracker.open_run(name="again", tags={"anchored.reproduces": one}, started=began)
     tags = {"dvc_data_md5": "1" * 32, "dvc_data_md5/data/a (b).csv": "1" * 32, "a//b": "c"}
-    tracker.set_tags(run.run_id, tags)
-    tracker.set_tags(one, {"anchored.verdict": "identical"})
+    tracker.log(run.run_id, tags=tags)
+    tracker.log(one, tags={"anchored.verdict": "identical"})
     tracker.log(run.run_id, params={"lags": 6, "deep/er": 1}, metrics={"rmse": 0.25, "rmse/a": 1.0})
     tracker.end_run(run.run_id, Ended.FINISHED, name="again", ended=began)
     fresh = tracker_at("mlruns", tmp_path, tmp_path)

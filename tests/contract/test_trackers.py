@@ -141,7 +141,7 @@ def test_what_is_too_long_for_a_tracker_does_not_fail_the_run(tracker: MlflowTra
     run_id = opened(tracker)
     long = "x" * 20_000
     tracker.log(run_id, params={"p": long, long: 1}, metrics={long: 1.0, "m": 1.0})
-    tracker.set_tags(run_id, {"short": "1", "long": long, long: "1"})
+    tracker.log(run_id, tags={"short": "1", "long": long, long: "1"})
     run = tracker.run(run_id)
     assert run.metrics == {"m": 1.0}
     assert run.tags["short"] == "1"
@@ -162,10 +162,10 @@ def test_tags_are_read_back_whatever_their_keys(tracker: MlflowTracker) -> None:
     tags = {f"dvc_data_md5/{name}": "1" * 32 for name in (*NAMES[:-1], "a:28b", "x..y", ".hidden")}
     tags |= {"value": "é'\"\n🚀" * 100, "long": "v" * 8_000}
     for _ in range(2):
-        tracker.set_tags(run_id, tags)
+        tracker.log(run_id, tags=tags)
     kept = tracker.run(run_id).tags
     assert {key: kept[key] for key in tags} == tags
-    tracker.set_tags(run_id, {"value": "new"})
+    tracker.log(run_id, tags={"value": "new"})
     assert tracker.run(run_id).tags["value"] == "new"
 
 
@@ -175,12 +175,12 @@ def test_artifacts_come_back_as_they_were(tracker: MlflowTracker, tmp_path: Path
     file.write_bytes(os.urandom(70_000))
     files = LoggedFiles({"plots/é x/plot 1.png": file}, {"anchored/run.json": b"{}\n", "top": b""})
     for _ in range(2):
-        tracker.log_files(run_id, files)
+        tracker.log(run_id, files=files)
     assert tracker.artifact(run_id, "plots/é x/plot 1.png") == file.read_bytes()
     assert tracker.artifact(run_id, "anchored/run.json") == b"{}\n"
     assert tracker.artifact(run_id, "top") == b""
     assert tracker.artifact(run_id, "anchored/other.json") is None
-    tracker.log_files(run_id, LoggedFiles(texts={"anchored/run.json": b"[]"}))
+    tracker.log(run_id, files=LoggedFiles(texts={"anchored/run.json": b"[]"}))
     assert tracker.artifact(run_id, "anchored/run.json") == b"[]"
     assert file.exists()
 
@@ -274,9 +274,9 @@ def test_a_server_killed_and_started_again_is_used_again(
     tracker = tracker_at(mlflow_server.url, tmp_path)
     run_id = opened(tracker)
     with mlflow_server.process.down(), pytest.raises(TrackerFailed) as raised:
-        tracker.set_tags(run_id, {"a": "1"})
+        tracker.log(run_id, tags={"a": "1"})
     assert raised.value.transient
-    tracker.set_tags(run_id, {"a": "1"})
+    tracker.log(run_id, tags={"a": "1"})
 
 
 def test_a_database_that_cannot_be_opened_fails_with_its_place(tmp_path: Path) -> None:
@@ -299,8 +299,8 @@ def test_one_artifact_of_many_runs_comes_in_one_call(tracker: MlflowTracker) -> 
     path = "anchored/environment.json"
     ids = [opened(tracker, f"run {n}") for n in range(6)]
     for n, run_id in enumerate(ids[:4]):
-        tracker.log_files(run_id, LoggedFiles(texts={path: f"{n}".encode()}))
-    tracker.log_files(ids[4], LoggedFiles(texts={"anchored/train.log": b""}))
+        tracker.log(run_id, files=LoggedFiles(texts={path: f"{n}".encode()}))
+    tracker.log(ids[4], files=LoggedFiles(texts={"anchored/train.log": b""}))
     found = tracker.artifacts(list(tracker.runs()), path)
     assert found == {run_id: f"{n}".encode() for n, run_id in enumerate(ids[:4])}
     assert tracker.artifacts([], path) == {}
@@ -310,7 +310,7 @@ def test_artifacts_of_a_server_that_is_gone_are_not_absent(
     mlflow_server: MlflowServer, tmp_path: Path
 ) -> None:
     tracker = tracker_at(mlflow_server.url, tmp_path)
-    tracker.log_files(opened(tracker), LoggedFiles(texts={"a": b""}))
+    tracker.log(opened(tracker), files=LoggedFiles(texts={"a": b""}))
     runs = list(tracker.runs())
     with mlflow_server.process.down(), pytest.raises(TrackerFailed) as raised:
         tracker.artifacts(runs, "a")

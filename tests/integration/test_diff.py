@@ -217,7 +217,7 @@ def test_a_lost_commit_is_said_and_the_rest_told(repo: Repo) -> None:
     two = repo.run("two")
     lost = "0123456789" * 4
     tracker = repo.open().tracker
-    tracker.set_tags(two.run_id, {"git_commit": lost, "git_source_commit": lost})
+    tracker.log(two.run_id, tags={"git_commit": lost, "git_source_commit": lost})
     document = diffed(repo, patch=True)
     code = document["code"]
     assert (code["to"], code["files"]) == (lost, [])

@@ -295,12 +295,12 @@ def test_runs_that_nobody_may_rely_on_are_refused(registering: Repo) -> None:
     assert f"anchored promote {run.run_id}" in (error.hint or "")
     tracker = repo.open().tracker
     for state in ("running", "trained", "failed"):
-        tracker.set_tags(run.run_id, {"anchored.state": state})
+        tracker.log(run.run_id, tags={"anchored.state": state})
         assert f"is {state}: only a sealed one" in refused(repo, "one").message
-    tracker.set_tags(run.run_id, {"anchored.state": "sealed"})
+    tracker.log(run.run_id, tags={"anchored.state": "sealed"})
     # Somebody points the run at other bytes than its commit does.
     other = run.data[0].md5
-    tracker.set_tags(run.run_id, {"dvc_model_md5": other, "dvc_model_md5/models/model.bin": other})
+    tracker.log(run.run_id, tags={"dvc_model_md5": other, "dvc_model_md5/models/model.bin": other})
     assert f"the run names {other}, the pointer at its commit" in refused(repo, "one").message
     repo.foreign("no model", git_commit=run.git.commit)
     assert "names no model" in refused(repo, "no model").message

@@ -425,7 +425,7 @@ def test_what_is_no_name_of_a_commit_is_never_given_to_git(repo: Repo, commit: s
 def test_tags_that_lead_out_of_the_repo_are_refused(repo: Repo) -> None:
     tags = by_hand(repo)
     run_id = repo.foreign("out", **tags)
-    repo.open().tracker.set_tags(run_id, {"dvc_data_md5/../../x": "0" * 32})
+    repo.open().tracker.log(run_id, tags={"dvc_data_md5/../../x": "0" * 32})
     with pytest.raises(BadInput, match=r"\.\./\.\./x"):
         repo.reproduce("out")
 

@@ -71,9 +71,9 @@ TRAINED = [
     "after journals.write TRAINED",
     "before code.remove_worktree 2",
     "after code.remove_worktree 2",
-    "after tracker.log",
-    "after tracker.log_files",
-    "after tracker.set_tags",
+    "after tracker._log_values",
+    "after tracker._log_files",
+    "after tracker._set_tags",
     "after journals.write LOGGED",
     "after store.add 2",
     "after journals.write MODEL_VERSIONED",
@@ -84,8 +84,8 @@ TRAINED = [
     "after journals.write COMMITTED",
     "after code.publish",
     "after journals.write PUBLISHED",
-    "after tracker.log_files 2",
-    "after tracker.set_tags 2",
+    "after tracker._log_files 2",
+    "after tracker._set_tags 2",
     "after tracker.end_run",
     "after journals.write SEALED",
     "before code.advance",
@@ -173,7 +173,7 @@ def test_a_process_that_dies_before_it_wrote_the_start_down_has_not_trained(repo
     assert (repo.root.parent / "trained").read_text() == "x"
 
 
-@pytest.mark.parametrize("point", ["after tracker.set_tags", "before journals.close"])
+@pytest.mark.parametrize("point", ["after tracker._set_tags", "before journals.close"])
 def test_killed_while_it_was_closed_as_failed_keeps_its_reason(repo: Repo, point: str) -> None:
     repo.script("raise SystemExit(7)\n")
     kill(repo, point)

@@ -276,7 +276,7 @@ def test_a_decision_survives_a_cut_behind_the_promotion(repo: Repo, archive: Pat
     repo.retrain("one")
     archive.write_text("5000\n")
     first = repo.retrain("two")
-    repo.open().tracker.set_tags(first.run.run_id, {"anchored.gate": "pending"})
+    repo.open().tracker.log(first.run.run_id, tags={"anchored.gate": "pending"})
     again = repo.retrain("three")
     assert (again.outcome, again.decision) == (first.outcome, first.decision)
     assert again.version.version == first.version.version

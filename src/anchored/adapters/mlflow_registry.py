@@ -47,13 +47,7 @@ class MlflowRegistry:
         """A version made of a run's model; the one there is, if any."""
         if known := self.version_of(run_id, model=model, md5=content.md5):
             return known
-        # A folder for each content: a version's bytes stay what they are.
-        artifact = posixpath.join(ARTIFACTS, content.md5)
-        with tempfile.TemporaryDirectory(prefix="mlflow-", dir=content.place.parent) as beside:
-            folder, loads_with = laid_out(
-                content, Path(beside, "model"), run_id=run_id, artifact=artifact
-            )
-            self._client.log_artifacts(run_id, folder, artifact)
+        artifact, loads_with = self.log_model(run_id, content)
         tags = {**tags, MODEL: content.md5, LOADS_WITH: loads_with}
         self._make_model(model)
         made = self._client.create_model_version(
@@ -66,6 +60,17 @@ class MlflowRegistry:
             description="\n".join(f"- {name}: `{value}`" for name, value in tags.items()),
         )
         return self._first(made, run_id, md5=content.md5)
+
+    def log_model(self, run_id: str, content: ModelContent) -> tuple[str, str]:
+        """Logs a run's model; returns its path in the run, and the function that loads it."""
+        # A folder for each content: a version's bytes stay what they are.
+        artifact = posixpath.join(ARTIFACTS, content.md5)
+        with tempfile.TemporaryDirectory(prefix="mlflow-", dir=content.place.parent) as beside:
+            folder, loads_with = laid_out(
+                content, Path(beside, "model"), run_id=run_id, artifact=artifact
+            )
+            self._client.log_artifacts(run_id, folder, artifact)
+        return artifact, loads_with
 
     def _first(self, made: Any, run_id: str, *, md5: str) -> ModelVersion:
         """The one version of a run: somebody on another machine may have made it just before."""

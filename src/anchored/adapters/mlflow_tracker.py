@@ -23,7 +23,7 @@ from anchored.adapters.script_store import metrics_kept_in
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import NotReady, TrackerFailed, UnknownRun, WrongUse
 from anchored.file_lock import locked
-from anchored.ports import LoggedFiles, ModelContent
+from anchored.ports import NO_FILES, NOTHING, LoggedFiles, ModelContent
 from anchored.records import Ended, ModelVersion, ParamValue, TrackedRun
 
 # MLflow's own waits (7 tries, 120 s each) would keep a run hanging for minutes: Prefect retries.
@@ -62,6 +62,7 @@ class MlflowTracker:
     """
 
     kind = "mlflow"
+    keeps_models = False  # an MLflow artifact is a second copy, and DVC has the first
 
     def __init__(
         self, uri: str, *, experiment: str, root: Path, lock: Path, page: str = ""
@@ -176,12 +177,28 @@ class MlflowTracker:
         return metrics_kept_in(tree)
 
     def log(
-        self, run_id: str, *, params: Mapping[str, ParamValue], metrics: Mapping[str, float]
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, ParamValue] = NOTHING,
+        metrics: Mapping[str, float] = NOTHING,
+        files: LoggedFiles = NO_FILES,
+        tags: Mapping[str, str] = NOTHING,
     ) -> tuple[str, ...]:
-        """Logs params and metrics; returns the params that the script had logged otherwise.
+        """Logs what it is given, tags last; returns the params that the script logged otherwise.
 
         MLflow's params cannot be changed: what a script has logged by itself stays.
         """
+        differing = self._log_values(run_id, params, metrics) if params or metrics else ()
+        if files.files or files.texts:
+            self._log_files(run_id, files)
+        if tags:
+            self._set_tags(run_id, tags)
+        return differing
+
+    def _log_values(
+        self, run_id: str, params: Mapping[str, ParamValue], metrics: Mapping[str, float]
+    ) -> tuple[str, ...]:
         from mlflow.entities import Metric, Param
 
         with self._calling(run_id):
@@ -205,7 +222,7 @@ class MlflowTracker:
                 self._client.log_batch(run_id, metrics=points[start : start + BATCH])
         return tuple(differing)
 
-    def log_files(self, run_id: str, files: LoggedFiles) -> None:
+    def _log_files(self, run_id: str, files: LoggedFiles) -> None:
         """Logs artifacts, all in one call."""
         with tempfile.TemporaryDirectory(prefix="anchored-artifacts-") as folder:
             for path, file in files.files.items():
@@ -218,6 +235,31 @@ class MlflowTracker:
                 target.write_bytes(content)
             with self._calling(run_id):
                 self._client.log_artifacts(run_id, folder)
+
+    def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
+        from mlflow.entities import RunTag
+
+        wanted = self._keys.safe_tags(tags)
+        items = [RunTag(key, value) for key, value in wanted.items()]
+        with self._calling(run_id):
+            for start in range(0, len(items), BATCH):
+                self._client.log_batch(run_id, tags=items[start : start + BATCH])
+            kept = self._client.get_run(run_id).data.tags
+        lost = sorted(key for key, value in wanted.items() if kept.get(key) != value)
+        if lost:
+            raise TrackerFailed(f"MLflow did not keep the tags {', '.join(lost)}")
+
+    def log_model(
+        self,
+        run_id: str,
+        content: ModelContent,
+        *,
+        tags: Mapping[str, str],  # noqa: ARG002 - MLflow has tags of versions, none of artifacts
+    ) -> None:
+        """Logs a run's model in the form in which MLflow loads it."""
+        with self._calling(run_id, **UPLOADING):
+            self._registry.log_model(run_id, content)
 
     def artifact(self, run_id: str, path: str) -> bytes | None:
         """The bytes of one artifact; None where the run has none of that path."""
@@ -253,20 +295,6 @@ class MlflowTracker:
 
         with self._calling():
             return artifacts_at({run.run_id: run.artifacts for run in runs}, path, fetched)
-
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
-        from mlflow.entities import RunTag
-
-        wanted = self._keys.safe_tags(tags)
-        items = [RunTag(key, value) for key, value in wanted.items()]
-        with self._calling(run_id):
-            for start in range(0, len(items), BATCH):
-                self._client.log_batch(run_id, tags=items[start : start + BATCH])
-            kept = self._client.get_run(run_id).data.tags
-        lost = sorted(key for key, value in wanted.items() if kept.get(key) != value)
-        if lost:
-            raise TrackerFailed(f"MLflow did not keep the tags {', '.join(lost)}")
 
     def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""

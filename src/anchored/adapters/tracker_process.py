@@ -31,6 +31,7 @@ class Described(Protocol):
     kind: str
     uri: str
     takes_runs: bool
+    keeps_models: bool
 
 
 class TrackerProcess:
@@ -55,7 +56,8 @@ class TrackerProcess:
 
     def take(self, tracker: Described) -> None:
         """Makes this stand for a tracker."""
-        self.kind, self.uri, self.takes_runs = tracker.kind, tracker.uri, tracker.takes_runs
+        self.kind, self.uri = tracker.kind, tracker.uri
+        self.takes_runs, self.keeps_models = tracker.takes_runs, tracker.keeps_models
         self._thread.submit(self._send, tracker)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:

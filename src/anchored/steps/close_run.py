@@ -57,11 +57,14 @@ def _tell(
     """Tells the tracker how the run failed."""
     reason = error.message if isinstance(error, AnchoredError) else redact(str(error))
     document = rendered(run.to_json())
-    repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
     files = logged_files(repo, journal)
-    files = LoggedFiles(files.files, {**files.texts, RUN_DOCUMENT: document})
-    repo.tracker.log_files(run.run_id, files)
-    repo.tracker.set_tags(run.run_id, tags.render_tags(run) | {tags.ERROR: reason[:LONGEST_REASON]})
+    repo.tracker.log(
+        run.run_id,
+        params=run.params,
+        metrics=run.metrics,
+        files=LoggedFiles(files.files, {**files.texts, RUN_DOCUMENT: document}),
+        tags=tags.render_tags(run) | {tags.ERROR: reason[:LONGEST_REASON]},
+    )
     ending = Ended.KILLED if killed else Ended.FAILED
     repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))
 
@@ -225,7 +228,7 @@ def _leave_open(repo: TrainingRepo, left: Unfinished, said: str, ending: Ended) 
     with suppress(UnknownRun):
         if repo.tracker.run(run_id).tags.get(tags.STATE) == State.SEALED:
             return  # all that is left to do is the branch
-        repo.tracker.set_tags(run_id, {tags.ERROR: said, tags.STATE: str(State.FAILED)})
+        repo.tracker.log(run_id, tags={tags.ERROR: said, tags.STATE: str(State.FAILED)})
         repo.tracker.end_run(run_id, ending, name=left.run.name, ended=now())
 
 
@@ -260,7 +263,7 @@ def _going_on(repo: TrainingRepo, journal: Journal, flow: FlowLink) -> Journal:
         journal = repo.journals.write(replace(journal, run=journal.run.with_(prefect=flow)))
     if tags.ERROR in known:
         repo.tracker.reopen_run(run_id, without=[tags.ERROR])
-    repo.tracker.set_tags(run_id, tags.state_tags(journal.run))
+    repo.tracker.log(run_id, tags=tags.state_tags(journal.run))
     return journal
 
 

@@ -70,12 +70,12 @@ def settled(repo: TrainingRepo, run: RunRecord, decision: Decision) -> Retrained
             model=retrain.registered_model or "",
         )
         if version is not None:
-            repo.tracker.set_tags(run.run_id, {tags.GATE: str(Outcome.PROMOTED)})
+            repo.tracker.log(run.run_id, tags={tags.GATE: str(Outcome.PROMOTED)})
             return Retrained(Outcome.PROMOTED, run, decision, version)
         repo.report.warn("another model became the champion meanwhile; judged again")
         decision = judged(repo, run) or decision
     _write_down(repo, decision)
-    repo.tracker.set_tags(run.run_id, {tags.GATE: str(Outcome.REFUSED)})
+    repo.tracker.log(run.run_id, tags={tags.GATE: str(Outcome.REFUSED)})
     return Retrained(Outcome.REFUSED, run, decision)
 
 
@@ -137,7 +137,7 @@ def _place_model(tree: PrivateTree, run: RunRecord) -> None:
 
 def _write_down(repo: TrainingRepo, decision: Decision) -> None:
     files = LoggedFiles(texts={GATE_DOCUMENT: rendered(decision.to_json())})
-    repo.tracker.log_files(decision.run_id, files)
+    repo.tracker.log(decision.run_id, files=files)
 
 
 def _run_of(repo: TrainingRepo, run_id: str) -> RunRecord | None:

@@ -22,17 +22,19 @@ def log_run(repo: TrainingRepo, key: str) -> Journal:
     if journal.step >= Step.LOGGED:
         return journal
     run = journal.run
-    differing = repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
+    by_script = of_training(repo.tracker.run(run.run_id).metrics)
+    # Those of the metrics file come first: they are what the run was made for.
+    metrics = dict(run.metrics) | {k: v for k, v in by_script.items() if k not in run.metrics}
+    differing = repo.tracker.log(
+        run.run_id,
+        params=run.params,
+        metrics=run.metrics,
+        files=logged_files(repo, journal),
+        tags=tags.render_tags(run := run.with_(state=State.TRAINED, metrics=metrics)),
+    )
     if differing:
         names = ", ".join(differing)
         repo.report.warn(f"the script logged other values for the parameters {names}; both stand")
-    repo.tracker.log_files(run.run_id, logged_files(repo, journal))
-    logged = repo.tracker.run(run.run_id).metrics
-    by_script = of_training(logged)
-    # Those of the metrics file come first: they are what the run was made for.
-    metrics = dict(run.metrics) | {k: v for k, v in by_script.items() if k not in run.metrics}
-    run = run.with_(state=State.TRAINED, metrics=metrics)
-    repo.tracker.set_tags(run.run_id, tags.render_tags(run))
     return repo.journals.write(replace(journal, step=Step.LOGGED, run=run))
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from anchored.config import FILE
 from anchored.decisions.naming import checked_alias
-from anchored.decisions.tags import COMMIT, DATA, REPO_URL, STATE
+from anchored.decisions.tags import STATE
 from anchored.errors import ConfigError, UnknownRun, WrongUse
-from anchored.ports import ModelContent
 from anchored.records import ModelVersion, Pointer, RunRecord, State
 from anchored.steps.find_runs import environment_of
+from anchored.steps.model_content import model_content, model_tags
 from anchored.steps.trace_run import traced
 from anchored.steps.training_repo import TrainingRepo
 
-RUN_NAME, MODEL_PATH = "anchored.run_name", "anchored.model_path"  # tags of a version
 LOCK = "promote"
 CHAMPION = "champion"
 
@@ -107,21 +106,10 @@ def _registered(repo: TrainingRepo, run: RunRecord, model: str) -> ModelVersion:
     if known := repo.tracker.registered(run.run_id, model=model, md5=md5):
         return known
     pointer = _pointer(repo, run)
-    tags = {
-        COMMIT: run.git.commit,
-        REPO_URL: run.git.repo_url,
-        DATA: run.data[0].md5 if run.data else "",
-        RUN_NAME: run.name,
-        MODEL_PATH: pointer.path,
-    }
-    with repo.journals.scratch() as folder:
-        repo.store.hand_out([pointer], folder, repo.report)
-        return repo.tracker.register(
-            run.run_id,
-            ModelContent(folder / pointer.path, md5, environment_of(repo, run.run_id)),
-            model=model,
-            tags={key: value for key, value in tags.items() if value},
-        )
+    environment = environment_of(repo, run.run_id)
+    with model_content(repo, pointer, md5=md5, environment=environment) as content:
+        tags = model_tags(run, pointer.path)
+        return repo.tracker.register(run.run_id, content, model=model, tags=tags)
 
 
 def _pointer(repo: TrainingRepo, run: RunRecord) -> Pointer:

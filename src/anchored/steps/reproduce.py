@@ -241,7 +241,7 @@ def record_verdict(
         ended=ended.isoformat(timespec="milliseconds"),
     )
     _tell(repo, journal, run, reproduction)
-    repo.tracker.set_tags(past.run_id, {tags.VERDICT: str(verdict)})
+    repo.tracker.log(past.run_id, tags={tags.VERDICT: str(verdict)})
     repo.forget(key)
     return reproduction
 
@@ -252,9 +252,13 @@ def _tell(repo: TrainingRepo, journal: Journal, run: RunRecord, reproduction: Re
         "anchored/verdict.json": rendered(reproduction.to_json()),
     }
     files = logged_files(repo, journal)
-    repo.tracker.log(run.run_id, params=run.params, metrics=run.metrics)
-    repo.tracker.log_files(run.run_id, LoggedFiles(files.files, {**files.texts, **texts}))
     said = {tags.ERROR: "; ".join(reproduction.causes)[:1_000]} if run.state == State.FAILED else {}
-    repo.tracker.set_tags(run.run_id, tags.render_tags(run) | said)
+    repo.tracker.log(
+        run.run_id,
+        params=run.params,
+        metrics=run.metrics,
+        files=LoggedFiles(files.files, {**files.texts, **texts}),
+        tags=tags.render_tags(run) | said,
+    )
     ending = Ended.FAILED if run.state == State.FAILED else Ended.FINISHED
     repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))

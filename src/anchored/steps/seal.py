@@ -8,6 +8,7 @@ from anchored.decisions.tags import render_tags
 from anchored.journal import Step
 from anchored.ports import Advance, BranchOutcome, LoggedFiles
 from anchored.records import RUN_DOCUMENT, Ended, RunRecord, State, rendered
+from anchored.steps.model_content import log_model
 from anchored.steps.training_repo import TrainingRepo, moment, now
 
 
@@ -25,9 +26,9 @@ def seal(repo: TrainingRepo, key: str) -> Sealed:
     if journal.step < Step.SEALED:
         ended = journal.run.ended or now().isoformat(timespec="milliseconds")
         run = journal.run.with_(state=State.SEALED, ended=ended)
+        log_model(repo, run, journal.environment)
         document = {RUN_DOCUMENT: rendered(run.to_json())}
-        repo.tracker.log_files(run.run_id, LoggedFiles(texts=document))
-        repo.tracker.set_tags(run.run_id, render_tags(run))
+        repo.tracker.log(run.run_id, files=LoggedFiles(texts=document), tags=render_tags(run))
         repo.tracker.end_run(run.run_id, Ended.FINISHED, name=run.name, ended=moment(ended))
         journal = repo.journals.write(journal.at(Step.SEALED, state=run.state, ended=ended))
     run = journal.run
