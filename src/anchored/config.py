@@ -90,7 +90,11 @@ class Train(_Section):
 class Tracker(_Section):
     """`[tracker]`: where runs are recorded.
 
-    With `join = false` a script's own `start_run()` is left alone and makes a run of its own.
+    `uri` is MLflow's. The others are W&B's: `base_url` is a server of one's own. Without a `mode`,
+    runs go to the server if there is an API key for it, and are written offline if not.
+
+    With `join = false` a script's own `start_run()` or `init()` is left alone and makes a run of
+    its own.
     """
 
     kind: Literal["mlflow", "wandb"] = "mlflow"
@@ -98,6 +102,7 @@ class Tracker(_Section):
     join: bool = True
     entity: str | None = None
     mode: Literal["online", "offline"] | None = None
+    base_url: Annotated[str, Field(pattern="^https?://")] | None = None
 
 
 def _margin(value: Any) -> Margin:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from anchored.steps.init_repo import Initialized
     from anchored.steps.training_repo import TrainingRepo
 
-ADAPTERS = {"mlflow": "anchored.adapters.mlflow_tracker"}
+ADAPTERS = {
+    "mlflow": "anchored.adapters.mlflow_tracker",
+    "wandb": "anchored.adapters.wandb_tracker",
+}
 
 
 def open_repo(repo: str | Path | None = None, report: Report | None = None) -> TrainingRepo:
@@ -165,26 +168,44 @@ _ASIDE: dict[tuple[str, str, str, Path], TrackerProcess] = {}
 
 
 def _tracker(config: Config, root: Path) -> Tracker:
-    from anchored.errors import ConfigError
-    from anchored.journal import FOLDER
+    tracker = WIRED[config.tracker.kind](config, root)
+    key = (tracker.kind, tracker.uri, config.experiment, root)
+    if key not in _ASIDE and _LOADING:
+        _ASIDE[key] = _LOADING.pop()
+        _ASIDE[key].take(tracker)
+    return cast("Tracker", _ASIDE.get(key, tracker))
 
-    if config.tracker.kind != "mlflow":
-        raise ConfigError(
-            "W&B is not supported yet", file="anchored.toml", key="tracker.kind", hint="use mlflow"
-        )
+
+def _mlflow(config: Config, root: Path) -> Tracker:
     from anchored.adapters.mlflow_place import resolved
     from anchored.adapters.mlflow_tracker import MlflowTracker
+    from anchored.journal import FOLDER
     from anchored.stack_record import page_of_tracker
 
-    tracker = MlflowTracker(
+    return MlflowTracker(
         config.tracker.uri,
         experiment=config.experiment,
         root=root,
         lock=root / FOLDER / "tracker.lock",
         page=page_of_tracker(root, resolved(config.tracker.uri, root)),
     )
-    key = (tracker.kind, tracker.uri, config.experiment, root)
-    if key not in _ASIDE and _LOADING:
-        _ASIDE[key] = _LOADING.pop()
-        _ASIDE[key].take(tracker)
-    return cast("Tracker", _ASIDE.get(key, tracker))
+
+
+def _wandb(config: Config, root: Path) -> Tracker:
+    from anchored.adapters.wandb_place import runs_at
+    from anchored.adapters.wandb_tracker import WandbTracker
+
+    asked = config.tracker
+    return WandbTracker(
+        runs_at(
+            root,
+            os.environ,
+            project=config.experiment,
+            entity=asked.entity,
+            mode=asked.mode,
+            base_url=asked.base_url,
+        )
+    )
+
+
+WIRED = {"mlflow": _mlflow, "wandb": _wandb}

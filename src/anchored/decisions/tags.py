@@ -43,6 +43,8 @@ ERROR = "anchored.error"
 GATE = "anchored.gate"
 FLOW_RUN_ID = "prefect.flow_run_id"
 FLOW_RUN_URL = "prefect.flow_run_url"
+# What the keys of tags are or begin with.
+GRAMMAR = ("git_", "dvc_", "anchored.", "prefect.", "mlflow.")
 # Of a run that says nothing of its state: what its tracker makes of it.
 STATES = {
     None: State.RUNNING,
@@ -84,6 +86,11 @@ def render_tags(run: RunRecord) -> dict[str, str]:
     tags[RECORD] = _render_details(run)
     tags[STATE] = str(run.state)  # the last: trackers may take many tags in several calls
     return {key: value for key, value in tags.items() if value}
+
+
+def is_tag(key: str) -> bool:
+    """Whether a key is one of a tag: for trackers that keep tags and params in one place."""
+    return key.startswith(GRAMMAR)
 
 
 def state_tags(run: RunRecord) -> dict[str, str]:

@@ -1,0 +1,129 @@
+"""One entry in a W&B run, by the real SDK: opened, written and finished in one go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from anchored.adapters.wandb_runs import OWN, Entry, LoggedModel, WandbRun
+from anchored.ports import LoggedFiles
+
+MODEL = "model"  # the type of a model's artifact
+# They would send an entry to another run, or nowhere, or say more of it than is meant.
+STEERING = (
+    "RUN_ID", "RESUME", "RESUME_FROM", "FORK_FROM", "NAME", "NOTES", "TAGS", "JOB_TYPE",
+    "RUN_GROUP", "SWEEP_ID", "SWEEP_PARAM_PATH", "MODE", "DISABLED", "PROJECT", "DIR", "LAUNCH",
+    "CONSOLE", "SAVE_CODE", "CODE_DIR", "PROGRAM", "REINIT",
+)  # fmt: skip
+
+
+def load() -> None:
+    """Imports the SDK and starts its service, as the first entry would."""
+    import wandb
+
+    with undisturbed():
+        wandb.setup(wandb.Settings(silent=True))
+
+
+def write_entry(
+    run: WandbRun, entry: Entry, *, replayed: WandbRun | None = None, **settings: Any
+) -> Path:
+    """Adds an entry to a run; `settings` are those of `wandb.Settings` that say where.
+
+    Returns the folder in which the SDK has kept it.
+
+    `replayed` is the run as it is: the new segment of a log that is written offline says all of it
+    again, for each is synced as if it were the whole run.
+    """
+    import wandb
+
+    config, summary = dict(entry.config), dict(entry.metrics)
+    if replayed is not None:
+        config = {**_whole(replayed.config), **config}
+        summary = {**_whole(replayed.summary), **summary}
+    opened = wandb.init(
+        id=run.run_id,
+        name=run.name,
+        project=run.project,
+        resume="allow",
+        reinit="create_new",
+        settings=wandb.Settings(
+            **settings,
+            silent=True,
+            console="off",
+            # What an entry's process is and does says nothing of the training.
+            disable_code=True,
+            disable_git=True,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            x_disable_machine_info=True,
+            x_save_requirements=False,
+        ),
+    )
+    try:
+        opened.config.update(config, allow_val_change=True)
+        opened.summary.update(summary)
+        _save(opened, entry.files)
+        if entry.model is not None:
+            opened.log_artifact(artifact_of(entry.model))
+    finally:
+        opened.finish(exit_code=int(entry.failed))
+    return Path(opened.dir).parent
+
+
+def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+    """But for what W&B itself writes among them, of one segment each."""
+    return {key: value for key, value in values.items() if key not in OWN}
+
+
+def artifact_of(model: LoggedModel) -> Any:
+    """A model as an artifact that has not been logged yet."""
+    import wandb
+
+    artifact = wandb.Artifact(model.name, type=MODEL, metadata=dict(model.metadata))
+    for path, file in sorted(model.files.items()):
+        # Copied until it is uploaded; but not once more into the cache of downloads.
+        artifact.add_file(str(file), name=path, skip_cache=True)
+    return artifact
+
+
+def _save(opened: Any, files: LoggedFiles) -> None:
+    """Puts files into the run's own folder, where they wait for their upload."""
+    home = Path(opened.dir)
+    for path, file in files.files.items():
+        _made(home / path).unlink(missing_ok=True)
+        shutil.copyfile(file, home / path)
+    for path, content in files.texts.items():
+        _made(home / path).write_bytes(content)
+    for path in (*files.files, *files.texts):
+        opened.save(str(home / path), base_path=str(home), policy="now")
+
+
+def _made(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+@contextmanager
+def undisturbed(**instead: str) -> Iterator[None]:
+    """Variables of the environment that would steer an entry are not there, others `instead`."""
+    before = dict(os.environ)
+    for name in STEERING:
+        os.environ.pop(f"WANDB_{name}", None)
+    os.environ.update(instead)
+    try:
+        yield
+    finally:
+        _restore(before, {f"WANDB_{name}" for name in STEERING} | set(instead))
+
+
+def _restore(before: Mapping[str, str], names: set[str]) -> None:
+    for name in names:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            os.environ.pop(name, None)
