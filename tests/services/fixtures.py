@@ -26,6 +26,7 @@ from tests.services.prefect_worker import asked
 from tests.services.proxy import Proxy, cutting_proxy
 from tests.services.s3 import S3Server, serve_s3
 from tests.services.sshd import SshServer, serve_ssh
+from tests.services.wandb_standin import WandbStandin, serve_wandb_standin
 
 
 @contextmanager
@@ -69,6 +70,13 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """An MLflow tracking server that serves artifacts."""
     with _folder(tmp_path_factory, "mlflow") as root, require(), serve_mlflow(root) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def wandb_standin() -> Iterator[WandbStandin]:
+    """A stand-in for the W&B server, for lack of one that can run here; `down()` is its own."""
+    with serve_wandb_standin() as server:
         yield server
 
 
