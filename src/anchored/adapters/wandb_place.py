@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from anchored.adapters.wandb_names import trouble_with_project
 from anchored.adapters.wandb_offline import OfflineRuns
+from anchored.adapters.wandb_online import OnlineRuns
 from anchored.adapters.wandb_runs import WandbRuns
 from anchored.errors import ConfigError, NotReady
 
@@ -39,7 +40,7 @@ def runs_at(
     entity = entity or variables.get("WANDB_ENTITY") or _said("entity", variables)
     server = base_url or variables.get("WANDB_BASE_URL") or _said("base_url", variables) or CLOUD
     if _is_online(mode or variables.get("WANDB_MODE", ""), server, variables):
-        raise NotReady("W&B online is not there yet")
+        return OnlineRuns(server.rstrip("/"), project=project, entity=entity)
     folder = Path(variables.get("WANDB_DIR") or root).expanduser().absolute()
     return OfflineRuns(folder, project=project, entity=entity)
 

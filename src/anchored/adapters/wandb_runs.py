@@ -42,13 +42,16 @@ class LoggedModel:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is to be said of a run in one go. A config value of None takes the key away."""
+    """What is to be said of a run in one go; with an `ending`, that it has ended.
+
+    A config value of None takes the key away.
+    """
 
     config: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     files: LoggedFiles = field(default_factory=LoggedFiles)
     model: LoggedModel | None = None
-    failed: bool = False
+    ending: Ended | None = None
 
 
 @dataclass(frozen=True, slots=True)

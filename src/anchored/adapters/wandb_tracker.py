@@ -11,6 +11,7 @@ import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,9 @@ class WandbTracker:
 
     def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""
-        run = self._found(run_id)
+        run = replace(self._found(run_id), name=name)
         said = {ENDING: str(ending), ENDED: _text(ended)}
-        entry = Entry(config=said, failed=ending != Ended.FINISHED)
-        with self._calling():
-            self._runs.write(WandbRun(run_id, name, run.project), entry)
+        self._write(run, Entry(config=said, ending=ending))
 
     def reopen_run(self, run_id: str, *, without: Sequence[str] = ()) -> None:
         """Marks an ended run as running again, and takes tags away as far as it has them."""
@@ -246,7 +245,8 @@ class WandbTracker:
 
     def _find(self, run_id: str) -> WandbRun | None:
         with self._calling():
-            return self._runs.find(run_id)
+            run = self._runs.find(run_id)
+        return run and replace(run, ending=_ending(run))
 
     def _found(self, run_id: str) -> WandbRun:
         if (run := self._find(run_id)) is None:
@@ -270,7 +270,6 @@ class WandbTracker:
 
 def _tracked(run: WandbRun) -> TrackedRun:
     ours = STARTED in run.config
-    ending = run.config.get(ENDING) if ours else run.ending
     return TrackedRun(
         run_id=run.run_id,
         name=run.name,
@@ -281,8 +280,16 @@ def _tracked(run: WandbRun) -> TrackedRun:
         url=run.url,
         started=_start(run),
         ended=_milliseconds(run.config.get(ENDED)) if ours else run.ended,
-        ending=Ended(ending) if ending else None,
+        ending=_ending(run),
     )
+
+
+def _ending(run: WandbRun) -> Ended | None:
+    """How a run ended: what W&B says of ours is but how our last entry did."""
+    if STARTED not in run.config:
+        return run.ending
+    said = run.config.get(ENDING)
+    return Ended(said) if said in set(Ended) else None
 
 
 def _newest_first(runs: Iterable[WandbRun]) -> list[TrackedRun]:

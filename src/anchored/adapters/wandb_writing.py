@@ -11,7 +11,9 @@ from typing import Any
 
 from anchored.adapters.wandb_runs import OWN, Entry, LoggedModel, WandbRun
 from anchored.ports import LoggedFiles
+from anchored.records import Ended
 
+NOT_WELL = {Ended.FAILED, Ended.KILLED}
 MODEL = "model"  # the type of a model's artifact
 # They would send an entry to another run, or nowhere, or say more of it than is meant.
 STEERING = (
@@ -41,10 +43,9 @@ def write_entry(
     """
     import wandb
 
-    config, summary = dict(entry.config), dict(entry.metrics)
+    config = dict(entry.config)
     if replayed is not None:
         config = {**_whole(replayed.config), **config}
-        summary = {**_whole(replayed.summary), **summary}
     opened = wandb.init(
         id=run.run_id,
         name=run.name,
@@ -66,12 +67,17 @@ def write_entry(
     )
     try:
         opened.config.update(config, allow_val_change=True)
-        opened.summary.update(summary)
-        _save(opened, entry.files)
+        if replayed is not None:
+            opened.summary.update(_whole(replayed.summary))
+        if entry.metrics:  # a point in the history, for which there are charts, and in the summary
+            opened.log(dict(entry.metrics))
+        # In the run's own folder they wait for their upload.
+        for path in put_files(entry.files, Path(opened.dir)):
+            opened.save(str(Path(opened.dir, path)), base_path=opened.dir, policy="now")
         if entry.model is not None:
             opened.log_artifact(artifact_of(entry.model))
     finally:
-        opened.finish(exit_code=int(entry.failed))
+        opened.finish(exit_code=int((entry.ending or run.ending) in NOT_WELL))
     return Path(opened.dir).parent
 
 
@@ -91,21 +97,15 @@ def artifact_of(model: LoggedModel) -> Any:
     return artifact
 
 
-def _save(opened: Any, files: LoggedFiles) -> None:
-    """Puts files into the run's own folder, where they wait for their upload."""
-    home = Path(opened.dir)
+def put_files(files: LoggedFiles, home: Path) -> list[str]:
+    """Puts files at their paths below a folder; returns the paths."""
+    for path in (*files.files, *files.texts):
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
     for path, file in files.files.items():
-        _made(home / path).unlink(missing_ok=True)
         shutil.copyfile(file, home / path)
     for path, content in files.texts.items():
-        _made(home / path).write_bytes(content)
-    for path in (*files.files, *files.texts):
-        opened.save(str(home / path), base_path=str(home), policy="now")
-
-
-def _made(file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file
+        (home / path).write_bytes(content)
+    return [*files.files, *files.texts]
 
 
 @contextmanager

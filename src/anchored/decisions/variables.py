@@ -22,7 +22,11 @@ USUAL = frozenset((
 ))  # fmt: skip
 USUAL_PREFIXES = ("LC_", "MLFLOW_", "WANDB_")
 # They would send a script's calls to another run or experiment than the one opened for it.
-ASTRAY = frozenset(["MLFLOW_EXPERIMENT_ID", "WANDB_SWEEP_ID", "WANDB_RUN_GROUP"])
+# The last leads to the process that writes our own entries.
+ASTRAY = frozenset((
+    "MLFLOW_EXPERIMENT_ID", "WANDB_SWEEP_ID", "WANDB_RUN_GROUP", "WANDB_RESUME_FROM",
+    "WANDB_FORK_FROM", "WANDB_SERVICE",
+))  # fmt: skip
 # They change the result of the same code on the same machine, so they go along and are recorded.
 NUMERIC = frozenset((
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
