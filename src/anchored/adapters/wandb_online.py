@@ -143,7 +143,7 @@ class OnlineRuns:
     def _client(self) -> Any:
         import wandb
 
-        with undisturbed(WANDB_SILENT="true"):
+        with undisturbed():
             return wandb.Api(timeout=ANSWERING, overrides={"base_url": self._base_url})
 
     # --- writing --------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class OnlineRuns:
             return
         with (
             tempfile.TemporaryDirectory(prefix="anchored-wandb-") as folder,
-            undisturbed(WANDB_SILENT="true", WANDB_DATA_DIR=folder, WANDB_CACHE_DIR=folder),
+            undisturbed(WANDB_DATA_DIR=folder, WANDB_CACHE_DIR=folder),
         ):
             write_entry(
                 run,

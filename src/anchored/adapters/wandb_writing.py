@@ -21,6 +21,8 @@ STEERING = (
     "RUN_GROUP", "SWEEP_ID", "SWEEP_PARAM_PATH", "MODE", "DISABLED", "PROJECT", "DIR", "LAUNCH",
     "CONSOLE", "SAVE_CODE", "CODE_DIR", "PROGRAM", "REINIT",
 )  # fmt: skip
+# Nothing on the terminal, and nothing to W&B of how its own SDK fares.
+QUIET = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
 
 
 def load() -> None:
@@ -111,19 +113,13 @@ def put_files(files: LoggedFiles, home: Path) -> list[str]:
 @contextmanager
 def undisturbed(**instead: str) -> Iterator[None]:
     """Variables of the environment that would steer an entry are not there, others `instead`."""
-    before = dict(os.environ)
-    for name in STEERING:
-        os.environ.pop(f"WANDB_{name}", None)
-    os.environ.update(instead)
+    wanted = QUIET | instead
+    names = {*(f"WANDB_{name}" for name in STEERING), *wanted}
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        _restore(before, {f"WANDB_{name}" for name in STEERING} | set(instead))
-
-
-def _restore(before: Mapping[str, str], names: set[str]) -> None:
-    for name in names:
-        if name in before:
-            os.environ[name] = before[name]
-        else:
+        for name in names:
             os.environ.pop(name, None)
+        os.environ.update(before)
