@@ -20,6 +20,7 @@ STEERING = (
     "RUN_ID", "RESUME", "RESUME_FROM", "FORK_FROM", "NAME", "NOTES", "TAGS", "JOB_TYPE",
     "RUN_GROUP", "SWEEP_ID", "SWEEP_PARAM_PATH", "MODE", "DISABLED", "PROJECT", "DIR", "LAUNCH",
     "CONSOLE", "SAVE_CODE", "CODE_DIR", "PROGRAM", "REINIT",
+    "SERVICE",  # where the SDK lets children of this process, as training is, write: by ours
 )  # fmt: skip
 # Nothing on the terminal, and nothing to W&B of how its own SDK fares.
 QUIET = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
