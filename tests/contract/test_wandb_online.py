@@ -203,6 +203,20 @@ def test_a_server_that_is_gone_for_a_while_is_used_again(
     tracker.log(run_id, tags={"a": "1"})
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_file_that_was_not_uploaded_is_not_taken_for_kept(
+    standin: WandbStandin, tracker: WandbTracker, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    monkeypatch.setitem(wandb_online.PATIENCE, "x_file_transfer_retry_max", 0)
+    run_id, files = opened(tracker), LoggedFiles(texts={"anchored/run.json": b"{}"})
+    if ended:
+        tracker.end_run(run_id, Ended.FINISHED, name="one", ended=NOW)
+    with standin.refusing(403, path="/storage/"), pytest.raises(TrackerFailed):
+        tracker.log(run_id, files=files)
+    tracker.log(run_id, files=files)
+    assert tracker.artifact(run_id, "anchored/run.json") == b"{}"
+
+
 @pytest.mark.skipif(not KEY, reason="needs ANCHORED_TEST_WANDB_API_KEY, a key of the real service")
 @pytest.mark.timeout(600)
 def test_the_real_service_takes_a_whole_run(

@@ -18,6 +18,7 @@ from anchored.adapters.wandb_writing import put_files, undisturbed, write_entry
 from anchored.decisions.redaction import url_without_credentials
 from anchored.decisions.tags import MODEL
 from anchored.errors import TrackerFailed
+from anchored.ports import LoggedFiles
 from anchored.records import Ended
 
 # W&B's own waits would keep a run hanging for minutes: Prefect retries.
@@ -155,7 +156,11 @@ class OnlineRuns:
         """
         if run.ending and not entry.model:
             self._update(run, entry)
-            return
+        else:
+            self._append(run, entry)
+        self._see_files(run, entry.files)
+
+    def _append(self, run: WandbRun, entry: Entry) -> None:
         with (
             tempfile.TemporaryDirectory(prefix="anchored-wandb-") as folder,
             undisturbed(WANDB_DATA_DIR=folder, WANDB_CACHE_DIR=folder),
@@ -185,6 +190,16 @@ class OnlineRuns:
         with tempfile.TemporaryDirectory(prefix="anchored-wandb-") as folder:
             for path in put_files(entry.files, Path(folder)):
                 found.upload_file(str(Path(folder, path)), root=folder)
+
+    def _see_files(self, run: WandbRun, files: LoggedFiles) -> None:
+        """The SDK ends without a word where an upload was refused (seen with wandb 0.31.0)."""
+        wanted = {path: file.stat().st_size for path, file in files.files.items()}
+        wanted |= {path: len(content) for path, content in files.texts.items()}
+        if not wanted:
+            return
+        there = {file.name: file.size for file in self._found(run.run_id).files(names=[*wanted])}
+        if lost := sorted(path for path, size in wanted.items() if there.get(path) != size):
+            raise TrackerFailed(f"W&B did not keep the files {', '.join(lost[:5])}")
 
     def training_variables(self) -> Mapping[str, str]:
         """Environment variables that send a script's own runs to this place."""

@@ -97,8 +97,13 @@ class WandbTracker:
         run, model = self._found(run_id), _model(run_id, content, tags)
         with self._calling():
             known = self._runs.has_model(run, model)
-        if not known:
-            self._write(run, Entry(model=model))
+        if known:
+            return
+        with self._calling():
+            self._runs.write(run, Entry(model=model))
+            kept = self._runs.has_model(run, model)
+        if not kept:
+            raise TrackerFailed(f"W&B did not keep the model of {run.name!r}")
 
     def artifact(self, run_id: str, path: str) -> bytes | None:
         """The bytes of one file; None where the run has none of that path."""
