@@ -9,68 +9,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from tests.services.environment import clean_env
+from tests.contract.wandb_client import Client
 from tests.services.process import wait_for
-from tests.services.wandb_standin import WandbStandin
-
-
-@dataclass(frozen=True)
-class Client:
-    """The SDK in this process, on a project of its own."""
-
-    server: WandbStandin
-    folder: Path
-    project: str
-
-    def init(self, run_id: str, *, mode: str = "online", **kwargs: Any) -> Any:
-        return wandb.init(
-            mode=mode, entity=self.server.team, project=self.project, id=run_id,
-            dir=self.folder, settings=self.settings(), **kwargs,
-        )  # fmt: skip
-
-    def settings(self, **changes: Any) -> wandb.Settings:
-        known = {"silent": True, "console": "off", "x_disable_stats": True}
-        return wandb.Settings(
-            base_url=self.server.url, api_key=self.server.api_key, **known | changes
-        )
-
-    def api(self, *, api_key: str | None = None) -> wandb.Api:
-        return wandb.Api(
-            overrides={"base_url": self.server.url},
-            api_key=api_key or self.server.api_key,
-            timeout=10,
-        )
-
-    @property
-    def path(self) -> str:
-        return f"{self.server.team}/{self.project}"
-
-    def run(self, run_id: str) -> Any:
-        """As somebody reads it who has not read anything yet."""
-        return self.api().run(f"{self.path}/{run_id}")
-
-
-@pytest.fixture
-def standin(wandb_standin: WandbStandin) -> Iterator[WandbStandin]:
-    """The stand-in, which must have been asked nothing that it does not know."""
-    wandb_standin.unknown.clear()
-    yield wandb_standin
-    assert wandb_standin.unknown == []
-
-
-@pytest.fixture
-def client(standin: WandbStandin, tmp_path: Path) -> Iterator[Client]:
-    yield Client(standin, tmp_path, uuid.uuid4().hex)
-    wandb.teardown()
 
 
 def test_a_run_is_read_back_as_it_was_logged(client: Client):
@@ -134,13 +81,9 @@ def test_a_killed_run_is_running_until_it_is_missed(client: Client, tmp_path: Pa
         f"run = wandb.init(entity={client.server.team!r}, project={client.project!r}, id='a1')\n"
         "run.log({'loss': 1.0}); print('logged', flush=True); time.sleep(300)"
     )
-    env = clean_env(
-        tmp_path, WANDB_BASE_URL=client.server.url, WANDB_API_KEY=client.server.api_key,
-        WANDB_DIR=str(tmp_path), WANDB_SILENT="true",
-    )  # fmt: skip
     with client.server.crashing_after(6):
         process = subprocess.Popen(
-            [sys.executable, "-c", script], env=env, stdout=subprocess.PIPE, cwd=tmp_path
+            [sys.executable, "-c", script], env=client.env(), stdout=subprocess.PIPE, cwd=tmp_path
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"logged\n"
@@ -261,9 +204,7 @@ def test_runs_come_in_order_and_in_pages(five: Client):
 
 
 def test_a_filter_that_is_not_known_is_an_error(five: Client):
-    with pytest.raises(
-        wandb.sdk.lib.service.service_connection.WandbApiFailedError, match="stand-in"
-    ):
+    with pytest.raises(WandbApiFailedError, match="stand-in"):
         list(five.api().runs(five.path, filters={"name": {"$near": 1}}))
     assert len(five.server.unknown) == 1
     five.server.unknown.clear()

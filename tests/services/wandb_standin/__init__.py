@@ -47,6 +47,11 @@ class WandbStandin:
         return self.service.state.team
 
     @property
+    def organization(self) -> str:
+        """Whom user and team belong to; its registry is `wandb-registry-model`."""
+        return self.service.state.organization
+
+    @property
     def asked(self) -> list[str]:
         return self.service.asked
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.services.wandb_standin.graphql import Unknown
+from tests.services.wandb_standin.documents import Unknown
 from tests.services.wandb_standin.state import Run
 
 _FIELDS: dict[str, Callable[[Run], Any]] = {

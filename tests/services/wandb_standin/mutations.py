@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tests.services.wandb_standin.graphql import Node, Refused, Unknown
+from tests.services.wandb_standin.artifact_mutations import ArtifactMutations
+from tests.services.wandb_standin.documents import Unknown
+from tests.services.wandb_standin.graphql import Node, Refused
 from tests.services.wandb_standin.queries import Queries
-from tests.services.wandb_standin.state import Project, Run, State, StoredFile
+from tests.services.wandb_standin.state import Project, Run, State
 
 
 class Mutations:
@@ -26,6 +28,7 @@ class Mutations:
                 "createRunFiles": self.create_run_files,
                 "markRunFilesUploaded": self.mark_run_files_uploaded,
                 "deleteFiles": self.delete_files,
+                **ArtifactMutations(self._state, self._queries.artifacts).root(),
             },
         )
 
@@ -106,7 +109,8 @@ class Mutations:
             raise Refused(f"run {entity_name}/{project_name}/{run_name} not found", 404)
         run = project.runs[run_name]
         for name in files:
-            run.files.setdefault(name, StoredFile(name))
+            if name not in run.files:
+                run.files[name] = self._state.new_file(name)
         stored = [run.files[name] for name in files]
         nodes = [
             Node("File", {"name": file.name, "uploadUrl": self._queries.address_of(file)})
@@ -161,6 +165,4 @@ class Mutations:
         entity = entity_name or self._state.user
         if entity not in self._state.entities:
             raise Refused(f"entity {entity} not found during upsertBucket", 404)
-        project = Project(entity, name, self._state.number())
-        self._state.projects[entity, name] = project
-        return project
+        return self._state.new_project(entity, name)

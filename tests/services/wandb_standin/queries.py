@@ -1,20 +1,31 @@
 """What may be read: one function for each field of the query root, and the nodes below it."""
 
-import base64
-import hashlib
 import json
 import mimetypes
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
+from tests.services.wandb_standin import history
+from tests.services.wandb_standin.artifact_queries import ArtifactQueries
+from tests.services.wandb_standin.artifacts import digest_of
+from tests.services.wandb_standin.documents import Unknown
 from tests.services.wandb_standin.filters import fits, ordered
-from tests.services.wandb_standin.graphql import Node, Refused, Unknown, page
+from tests.services.wandb_standin.graphql import Node, Refused, page
 from tests.services.wandb_standin.state import Project, Run, State, StoredFile, graph_id
 
 # Which of the client's optional requests the stand-in has answers for.
-FEATURES = ("MARK_RUN_FILES_UPLOADED", "FILESTREAM_GZIP")
+FEATURES = (
+    "ARTIFACT_DIGEST_ALGORITHM",
+    "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE",
+    "ARTIFACT_TAGS",
+    "ARTIFACT_V2_DOWNLOAD_HANDLER_SUPPORTS_ARTIFACT_ID",
+    "CLIENT_IDS",
+    "FILESTREAM_GZIP",
+    "MARK_RUN_FILES_UPLOADED",
+    "TOTAL_COUNT_IN_FILE_CONNECTION",
+    "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+)
 
 
 class Queries:
@@ -23,6 +34,7 @@ class Queries:
     def __init__(self, state: State, origin: str) -> None:
         self._state = state
         self._origin = origin
+        self.artifacts = ArtifactQueries(state, self)
 
     def root(self) -> Node:
         return Node(
@@ -34,6 +46,7 @@ class Queries:
                 "models": self.projects,
                 "project": self.project_named,
                 "model": self.project_named,
+                **self.artifacts.root(),
             },
         )
 
@@ -70,8 +83,17 @@ class Queries:
     def entity(self, name: str) -> Node | None:
         if name not in self._state.entities:
             return None
-        fields = {"id": graph_id("Entity", name), "name": name, "organization": self.organization}
-        return Node("Entity", fields)
+        personal = name == self._state.user
+        of_user = Node("User", {"organizations": [self.organization()]}) if personal else None
+        return Node(
+            "Entity",
+            {
+                "id": graph_id("Entity", name),
+                "name": name,
+                "organization": None if personal else self.organization,
+                "user": of_user,
+            },
+        )
 
     def organization(self) -> Node:
         state = self._state
@@ -132,6 +154,7 @@ class Queries:
                 "runs": runs,
                 "run": lambda name: self.run_named(project, name),
                 "bucket": bucket,
+                **self.artifacts.of_project(project),
             },
         )
 
@@ -139,7 +162,7 @@ class Queries:
         return self.run(project, project.runs[name]) if name in project.runs else None
 
     def run(self, project: Project, run: Run) -> Node:
-        history = run.lines["wandb-history.jsonl"]
+        lines = run.lines["wandb-history.jsonl"]
         events = run.lines["wandb-events.jsonl"]
         return Node(
             "Run",
@@ -165,18 +188,19 @@ class Queries:
                 "wandbConfig": lambda keys: _telemetry(run, keys),
                 "summaryMetrics": json.dumps(run.summary),
                 "systemMetrics": "{}",
-                "historyLineCount": len(history),
+                "historyLineCount": len(lines),
                 "eventsLineCount": len(events),
                 "logLineCount": len(run.lines["output.log"]),
-                "historyTail": json.dumps(history[-1:]),
+                "historyTail": json.dumps(lines[-1:]),
                 "eventsTail": json.dumps(events[-1:]),
-                "historyKeys": lambda: _history_keys(history),
-                "history": partial(_rows, history),
+                "historyKeys": lambda: history.keys(lines),
+                "history": partial(history.between, lines),
                 "events": lambda samples=500: events[-samples:],
-                "sampledHistory": lambda specs: [_sampled(history, spec) for spec in specs],
-                "parquetHistory": partial(_live, history),
+                "sampledHistory": lambda specs: [history.sampled(lines, s) for s in specs],
+                "parquetHistory": partial(history.live, lines),
                 "fileCount": lambda: len(_present(run)),
                 "files": partial(self.files, project, run),
+                **self.artifacts.of_run(run),
             },
         )
 
@@ -215,7 +239,7 @@ class Queries:
                 "sizeBytes": len(content),
                 "mimetype": mimetypes.guess_type(file.name)[0] or "application/octet-stream",
                 "updatedAt": file.updated_at,
-                "md5": base64.b64encode(hashlib.md5(content).digest()).decode(),
+                "md5": digest_of(content),
             },
         )
 
@@ -236,50 +260,3 @@ def _present(run: Run) -> list[StoredFile]:
 def _telemetry(run: Run, keys: Sequence[str]) -> str:
     known = run.config.get("_wandb", {}).get("value", {})
     return json.dumps({key: known[key] for key in keys if key in known})
-
-
-def _history_keys(history: Sequence[str]) -> dict[str, Any]:
-    rows = [json.loads(line) for line in history]
-    counts: dict[str, int] = {}
-    for row in rows:
-        for key in row:
-            counts[key] = counts.get(key, 0) + 1
-    return {
-        "lastStep": max((row.get("_step", -1) for row in rows), default=-1),
-        "keys": {
-            key: {"typeCounts": [{"type": "number", "count": n}]} for key, n in counts.items()
-        },
-    }
-
-
-def _rows(
-    history: Sequence[str],
-    *,
-    samples: int = 500,
-    min_step: int = 0,
-    max_step: int | None = None,
-) -> list[str]:
-    """The lines of the steps from `min_step` until before `max_step`; no more than `samples`."""
-    steps = [json.loads(line)["_step"] for line in history]
-    chosen = [
-        line
-        for line, step in zip(history, steps, strict=True)
-        if min_step <= step and (max_step is None or step < max_step)
-    ]
-    return chosen[:samples]
-
-
-def _live(history: Sequence[str], live_keys: Sequence[str]) -> Node:
-    """All of the history is what the service calls live; none of it was exported to Parquet."""
-    return Node("ParquetHistory", {"parquetUrls": [], "liveData": _rows_having(history, live_keys)})
-
-
-def _sampled(history: Sequence[str], spec: str) -> list[dict[str, Any]]:
-    wanted = json.loads(spec)
-    return _rows_having(history, wanted["keys"])[: wanted.get("samples", 500)]
-
-
-def _rows_having(history: Sequence[str], keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows that have every one of the keys, and those keys only."""
-    rows = [json.loads(line) for line in history]
-    return [{key: row[key] for key in keys} for row in rows if all(key in row for key in keys)]

@@ -9,15 +9,17 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.services.wandb_standin import file_stream
-from tests.services.wandb_standin.graphql import Refused, Unknown, answered, parsed
+from tests.services.wandb_standin.documents import Unknown, parsed
+from tests.services.wandb_standin.graphql import Refused, answered
 from tests.services.wandb_standin.mutations import Mutations
 from tests.services.wandb_standin.queries import Queries
-from tests.services.wandb_standin.state import State, StoredFile, now
+from tests.services.wandb_standin.state import State, now
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -48,12 +50,6 @@ class Service:
             return 400, {"data": None, "errors": [{"message": message}]}
         except Refused as refused:
             return refused.status, {"data": None, "errors": [{"message": str(refused)}]}
-
-    def stored(self, key: str) -> StoredFile | None:
-        """The file whose address ends with `key`."""
-        runs = self.state.runs().values()
-        files = (file for _, run in runs for file in run.files.values())
-        return next((file for file in files if file.key == key), None)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -110,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _put(self, path: str, body: bytes) -> None:
         with self._service.lock:
-            file = self._service.stored(path.removeprefix("/storage/"))
+            file = self._service.state.files.get(path.removeprefix("/storage/"))
             if file is None:
                 self._not_known()
                 return
@@ -121,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
         with self._service.lock:
             match path.strip("/").split("/"):
                 case ["storage", key]:
-                    file = self._service.stored(key)
+                    file = self._service.state.files.get(key)
                 case ["files", entity, project, run, *name]:
                     known = self._service.state.project(entity, project)
                     files = known.runs[run].files if known and run in known.runs else {}
@@ -178,8 +174,9 @@ class Listener(ThreadingHTTPServer):
         self.server_close()
         self._thread.join()
         for connection in list(self._open):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # closed by the other side in this moment
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)

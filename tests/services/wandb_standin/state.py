@@ -5,7 +5,10 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.services.wandb_standin.artifacts import Collection, Version
 
 RUN_FILES = ("wandb-history.jsonl", "wandb-events.jsonl", "output.log")
 
@@ -83,13 +86,14 @@ class Run:
 
 @dataclass
 class Project:
-    """Runs by name, in the order of their creation."""
+    """Runs and collections of artifacts by name, in the order of their creation."""
 
     entity: str
     name: str
     number: int
     created_at: str = field(default_factory=now)
     runs: dict[str, Run] = field(default_factory=dict)
+    collections: dict[str, "Collection"] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -98,7 +102,10 @@ class Project:
 
 @dataclass
 class State:
-    """Everything; `user` is also an entity, `team` another one, both of one organization."""
+    """Everything; `user` is also an entity, `team` another one, both of one organization.
+
+    The organization's registry of models is there from the start, as with the service.
+    """
 
     user: str = "ada"
     team: str = "lab"
@@ -106,7 +113,12 @@ class State:
     registry_entity: str = "lab-inc_registry"
     crash_after: float = 300
     projects: dict[tuple[str, str], Project] = field(default_factory=dict)
+    versions: dict[str, "Version"] = field(default_factory=dict)
+    files: dict[str, StoredFile] = field(default_factory=dict)
     count: int = 0
+
+    def __post_init__(self) -> None:
+        self.new_project(self.registry_entity, "wandb-registry-model")
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -119,6 +131,16 @@ class State:
 
     def project(self, entity: str | None, name: str | None) -> Project | None:
         return self.projects.get((entity or self.user, name or ""))
+
+    def new_project(self, entity: str, name: str) -> Project:
+        project = self.projects[entity, name] = Project(entity, name, self.number())
+        return project
+
+    def new_file(self, name: str) -> StoredFile:
+        """A file whose bytes are put and got by its key."""
+        file = StoredFile(name)
+        self.files[file.key] = file
+        return file
 
     def runs(self) -> dict[str, tuple[Project, Run]]:
         """Every run by the id that mutations take."""
