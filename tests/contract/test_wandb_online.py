@@ -112,8 +112,12 @@ def script(tracker: WandbTracker, run_id: str, code: str, cwd: Path) -> None:
 
 
 def test_a_model_is_an_artifact_with_its_hash_and_a_version_of_the_registry(
-    standin: WandbStandin, tracker: WandbTracker, tmp_path: Path
+    standin: WandbStandin,
+    tracker: WandbTracker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where a user's download goes
     file = tmp_path / "model.bin"
     file.write_bytes(b"weights")
     content, run_id = ModelContent(file, "1" * 32), opened(tracker)

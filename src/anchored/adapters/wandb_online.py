@@ -144,8 +144,11 @@ class OnlineRuns:
     def _client(self) -> Any:
         import wandb
 
+        place = {"base_url": self._base_url}
+        if self._entity:  # its organization's registry is meant, too
+            place["entity"] = self._entity
         with undisturbed():
-            return wandb.Api(timeout=ANSWERING, overrides={"base_url": self._base_url})
+            return wandb.Api(timeout=ANSWERING, overrides=place)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -240,14 +243,9 @@ class OnlineRuns:
         return f'wandb.Api().artifact("{REGISTRY}/{model}:{version}").download()'
 
     def _linked(self, model: str) -> list[Any]:
-        from wandb.errors import CommError
-
-        try:
-            return list(self._api().artifacts(MODEL_TYPE, f"{REGISTRY}/{model}"))
-        except (CommError, ValueError) as error:
-            if "not find" in str(error).lower():
-                return []
-            raise
+        api, path = self._api(), f"{REGISTRY}/{model}"
+        there = api.artifact_collection_exists(path, MODEL_TYPE)
+        return list(api.artifacts(MODEL_TYPE, path)) if there else []
 
 
 def _run(run: Any) -> WandbRun:
