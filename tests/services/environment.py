@@ -8,7 +8,7 @@ from pathlib import Path
 def clean_env(home: Path, **extra: str) -> dict[str, str]:
     """An environment that takes nothing but PATH from ours: no configuration, no credentials.
 
-    Git, DVC, MLflow and Prefect find empty configuration under `home` and report to nobody.
+    Git, DVC, MLflow, W&B and Prefect find empty configuration under `home` and report to nobody.
     """
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

@@ -1,0 +1,273 @@
+"""The trackers of the contract tests, and what others than Anchored do at the same places.
+
+A backend says where its tracker honestly differs: in what names it takes, what its versions are
+called, and what brings a registered model back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anchored.adapters.mlflow_tracker import MlflowTracker
+from anchored.adapters.wandb_log import segments
+from anchored.adapters.wandb_offline import OfflineRuns
+from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.ports import ModelContent, Tracker
+from anchored.records import ModelVersion, ParamValue
+from tests.services.mlflow_server import MlflowServer
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Backend(ABC):
+    """One kind of tracker at a place of its own."""
+
+    joining: str  # a script that logs `loss` 0.5 at step 3 of a run that it calls `mine`
+
+    @abstractmethod
+    def tracker(self, experiment: str = "") -> Any:
+        """A tracker that has asked nothing yet; without a name, of a new experiment.
+
+        It is a `Tracker`; `Any`, for the tests of one kind ask more of it.
+        """
+
+    @abstractmethod
+    def model(self) -> str:
+        """A new name for a registered model, as odd as the tracker takes it."""
+
+    @abstractmethod
+    def version(self, number: int) -> str:
+        """What the first version of a model is called, the second, …"""
+
+    @abstractmethod
+    def usage(self, model: str, alias: str) -> str:
+        """The Python that brings back the bytes that an alias stands for; empty if none does."""
+
+    @abstractmethod
+    def log_by_script(self, tracker: Any, run_id: str, params: Mapping[str, ParamValue]) -> None:
+        """Logs params to a run, with the tracker's own library."""
+
+    @abstractmethod
+    def rename(self, tracker: Any, run_id: str, name: str) -> None:
+        """Gives a run another name, with the tracker's own library."""
+
+    @abstractmethod
+    def version_tags(self, tracker: Any, version: ModelVersion) -> Mapping[str, Any]:
+        """What the registry says of a version."""
+
+    @abstractmethod
+    def downloaded(self, tracker: Any, version: ModelVersion, into: Path) -> dict[str, bytes]:
+        """The files that somebody else gets for a version of a registered model."""
+
+
+class Served(ABC):
+    """A backend whose tracker asks a server."""
+
+    port: int
+
+    @abstractmethod
+    def tracker_by_way_of(self, port: int) -> Any:
+        """A tracker that asks through a proxy on this port; its credentials hold `hunter2`."""
+
+    @abstractmethod
+    def tracker(self, experiment: str = "") -> Any:
+        """As of any backend."""
+
+    @abstractmethod
+    def down(self) -> AbstractContextManager[Any]:
+        """The server is killed within the block, and back after it with all it knew."""
+
+
+# --- MLflow -----------------------------------------------------------------------------------------
+
+
+class Mlflow(Backend):
+    """MLflow at a tracking URI."""
+
+    joining = (
+        "import mlflow\n"
+        "with mlflow.start_run(run_name='mine'): mlflow.log_metric('loss', 0.5, step=3)"
+    )
+
+    def __init__(self, uri: str, root: Path) -> None:
+        self.uri, self.root = uri, root
+
+    def tracker(self, experiment: str = "") -> MlflowTracker:
+        return self.tracker_at(self.uri, experiment)
+
+    def tracker_at(
+        self, uri: str, experiment: str = "", *, root: Path | None = None
+    ) -> MlflowTracker:
+        # A file store of MLflow 3.17 makes no experiment with quotes in its name.
+        own = uuid.uuid4().hex if "://" not in uri else f'it\'s "{uuid.uuid4().hex}"'
+        root = root or self.root
+        return MlflowTracker(uri, experiment=experiment or own, root=root, lock=root / "lock")
+
+    def model(self) -> str:
+        return f'it\'s "{uuid.uuid4().hex}"'
+
+    def version(self, number: int) -> str:
+        return str(number)
+
+    def usage(self, model: str, alias: str) -> str:
+        return f'mlflow.artifacts.download_artifacts("models:/{model}@{alias}")'
+
+    def log_by_script(self, tracker: Any, run_id: str, params: Mapping[str, ParamValue]) -> None:
+        for key, value in params.items():
+            tracker._client.log_param(run_id, key, value)
+
+    def rename(self, tracker: Any, run_id: str, name: str) -> None:
+        tracker._client.update_run(run_id, name=name)
+
+    def version_tags(self, tracker: Any, version: ModelVersion) -> Mapping[str, Any]:
+        tags: dict[str, str] = tracker._client.get_model_version(
+            version.model, version.version
+        ).tags
+        return tags
+
+    def downloaded(self, tracker: Any, version: ModelVersion, into: Path) -> dict[str, bytes]:
+        code = "import sys; mlflow.artifacts.download_artifacts(sys.argv[1], dst_path=sys.argv[2])"
+        into.mkdir()
+        env = {**os.environ, "MLFLOW_TRACKING_URI": tracker.uri, "MLFLOW_ALLOW_FILE_STORE": "true"}
+        uri = f"models:/{version.model}/{version.version}"
+        argv = [sys.executable, "-c", f"import mlflow.artifacts\n{code}", uri, str(into)]
+        subprocess.run(argv, cwd=into, env=env, check=True, capture_output=True)
+        return {str(f.relative_to(into)): f.read_bytes() for f in into.rglob("*") if f.is_file()}
+
+
+class ServedMlflow(Mlflow, Served):
+    """MLflow on a server."""
+
+    def __init__(self, server: MlflowServer, root: Path) -> None:
+        super().__init__(server.url, root)
+        self._server, self.port = server, server.port
+
+    def tracker_by_way_of(self, port: int) -> MlflowTracker:
+        return self.tracker_at(self._server.url_at(port).replace("//", "//me:hunter2@"))
+
+    def down(self) -> AbstractContextManager[Any]:
+        return self._server.process.down()
+
+
+# --- W&B --------------------------------------------------------------------------------------------
+
+
+class WandbOffline(Backend):
+    """W&B in a folder, without a server."""
+
+    joining = "import wandb\nwith wandb.init(name='mine') as run: run.log({'loss': 0.5}, step=3)"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def tracker(self, experiment: str = "") -> WandbTracker:
+        project = experiment or f'it\'s "{uuid.uuid4().hex}"'
+        return WandbTracker(OfflineRuns(self.folder, project=project))
+
+    def model(self) -> str:
+        return f'it\'s "{uuid.uuid4().hex}"'
+
+    def version(self, number: int) -> str:
+        return f"v{number - 1}"
+
+    def usage(self, model: str, alias: str) -> str:  # noqa: ARG002 - the same for all
+        return ""
+
+    def log_by_script(self, tracker: Any, run_id: str, params: Mapping[str, ParamValue]) -> None:
+        with self.joined(tracker, run_id) as run:
+            run.config.update(params)
+
+    def rename(self, tracker: Any, run_id: str, name: str) -> None:
+        with self.joined(tracker, run_id, name=name):
+            pass
+
+    @contextmanager
+    def joined(self, tracker: Any, run_id: str, **init: Any) -> Iterator[Any]:
+        """The run, opened by W&B's own library as a script of this process would."""
+        import wandb
+
+        settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+        with wandb.init(
+            id=run_id, resume="allow", project=tracker._runs.project, mode="offline",
+            dir=self.folder, settings=settings, **init,
+        ) as run:  # fmt: skip
+            yield run
+
+    def version_tags(self, tracker: Any, version: ModelVersion) -> Mapping[str, Any]:
+        (linked,) = (
+            one for one in tracker._runs.versions(version.model) if one.version == version.version
+        )
+        metadata: Mapping[str, Any] = linked.metadata
+        return metadata
+
+    def downloaded(
+        self,
+        tracker: Any,
+        version: ModelVersion,
+        into: Path,  # noqa: ARG002 - nobody can get them before a sync
+    ) -> dict[str, bytes]:
+        """The files that a sync would send."""
+        md5 = self.version_tags(tracker, version)["dvc_model_md5"]
+        (artifact,) = (
+            artifact
+            for segment in segments(self.folder / "wandb", version.run_id)
+            for artifact in segment.artifacts
+            if artifact.metadata["dvc_model_md5"] == md5
+        )
+        return {path: file.read_bytes() for path, file in artifact.files.items()}
+
+
+# --- which there are --------------------------------------------------------------------------------
+
+MLFLOW = ("mlflow-sqlite", "mlflow-server", "mlflow-folder")
+EVERY = (*MLFLOW, "wandb-offline")
+SERVED = ("mlflow-server",)
+
+
+def made(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """The backend of a kind, at a place of its own or on the session's server."""
+    match kind:
+        case "mlflow-server":
+            return ServedMlflow(request.getfixturevalue("mlflow_server"), tmp_path)
+        case "mlflow-folder":
+            (tmp_path / "old runs").mkdir()
+            return Mlflow("old runs", tmp_path)
+        case "mlflow-sqlite":
+            # A copy of a database that has been migrated.
+            template: Path = request.getfixturevalue("template")
+            (tmp_path / "mlflow.db").write_bytes((template / "work/mlflow.db").read_bytes())
+            return Mlflow(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    return WandbOffline(tmp_path)
+
+
+def opened(tracker: Tracker, name: str = "one", **tags: str) -> str:
+    """The id of a new run."""
+    return tracker.open_run(name=name, tags=tags, started=NOW).run_id
+
+
+def content_at(folder: Path, name: str = "model.bin", data: bytes = b"weights") -> ModelContent:
+    """A model in a folder of its own, with its hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    return ModelContent(folder / name, hashlib.md5(data).hexdigest())
+
+
+def trained(code: str, tracker: Tracker, run_id: str, cwd: Path) -> Any:
+    """A script's process, at its end, with the variables that training gets."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd, env={**os.environ, **tracker.training_variables(run_id)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""What MLflow alone promises to a run: at a tracking URI that is a database, a server or a folder
+of old.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anchored.adapters.mlflow_tracker import MlflowTracker
+from anchored.errors import NotReady, TrackerFailed, UnknownRun
+from tests.contract.backends import MLFLOW, Mlflow, content_at, made, opened, trained
+from tests.repos import Repo
+from tests.services.mlflow_server import MlflowServer
+
+
+@pytest.fixture(params=MLFLOW)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Mlflow:
+    backend: Mlflow = made(request.param, request, tmp_path)
+    return backend
+
+
+@pytest.fixture
+def tracker(backend: Mlflow) -> MlflowTracker:
+    return backend.tracker()
+
+
+def test_an_experiment_is_found_from_wherever_it_is_looked_for(
+    tracker: MlflowTracker, backend: Mlflow
+) -> None:
+    run_id = opened(tracker)
+    fresh = backend.tracker_at(tracker.uri, tracker._experiment, root=Path("/nowhere"))
+    assert [run.run_id for run in fresh.runs(1)] == [run_id]
+
+
+def test_a_metric_logged_twice_has_one_point(tracker: MlflowTracker) -> None:
+    run_id = opened(tracker)
+    for _ in range(2):
+        tracker.log(run_id, metrics={"rmse": 0.25})
+    assert len(tracker._client.get_metric_history(run_id, "rmse")) == 1
+
+
+def test_a_key_that_mlflow_does_not_take_is_left_out(tracker: MlflowTracker) -> None:
+    run_id, long = opened(tracker), "x" * 20_000
+    tracker.log(run_id, params={long: 1, "p": 1}, metrics={long: 1.0, "m": 1.0})
+    run = tracker.run(run_id)
+    assert (run.params, run.metrics) == ({"p": "1"}, {"m": 1.0})
+
+
+@pytest.mark.parametrize("own", [
+    "mlflow.set_tracking_uri('sqlite:///own.db')", "mlflow.set_experiment('my own')",
+])  # fmt: skip
+def test_a_script_with_a_store_or_experiment_of_its_own_is_recognised(
+    tracker: MlflowTracker, tmp_path: Path, template: Path, own: str
+) -> None:
+    (tmp_path / "own.db").write_bytes((template / "work/mlflow.db").read_bytes())
+    run_id = opened(tracker)
+    done = trained(f"import mlflow\n{own}\nmlflow.start_run()", tracker, run_id, tmp_path)
+    assert done.returncode != 0
+    assert tracker.refuses_to_join(run_id, done.stderr.splitlines()[-40:]), done.stderr
+    assert not tracker.refuses_to_join(run_id, ["Traceback", f"KeyError: {run_id}"])
+
+
+def test_a_deleted_experiment_is_not_ready(tracker: MlflowTracker, backend: Mlflow) -> None:
+    opened(tracker)
+    tracker._client.delete_experiment(tracker._experiment_id)
+    fresh = backend.tracker_at(tracker.uri, tracker._experiment, root=Path("/nowhere"))
+    with pytest.raises(NotReady, match="is deleted"):
+        opened(fresh)
+
+
+def test_a_database_that_cannot_be_opened_fails_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "broken.db").write_text("no database, and not an empty file either" * 100)
+    with pytest.raises(TrackerFailed, match=r"broken\.db"):
+        opened(Mlflow("sqlite:///broken.db", tmp_path).tracker())
+
+
+def test_a_whole_run_is_recorded_by_a_server(mlflow_server: MlflowServer, repo: Repo) -> None:
+    repo.configure(
+        'experiment = "sums"', f'experiment = "far"\ntracker.uri = "{mlflow_server.url}"'
+    )
+    run = repo.run('say "it\'s" 100%')
+    assert repo.tags(run.run_id)["anchored.state"] == "sealed"
+    assert run.tracker.url.startswith(mlflow_server.url)
+    assert repo.artifact(run.run_id, "anchored/train.log") == b"total is 4950\n"
+
+
+def test_a_version_that_others_made_without_a_run_is_told(
+    tracker: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    run_id = opened(tracker)
+    model = tracker._client.create_registered_model(uuid.uuid4().hex).name
+    # A server takes no source without a run but one that is far away.
+    made = tracker._client.create_model_version(model, "s3://bucket/model")
+    version = tracker.set_alias(model, "champion", made.version)
+    assert (version.run_id, version.usage) == ("", "")
+    with pytest.raises(UnknownRun, match=r"@champion is version 1 .* names no run"):
+        tracker.run_of_alias(model, "champion")
+    own = tracker.register(run_id, content_at(tmp_path / "content"), model=model, tags={})
+    assert own.version == "2"
+
+
+def test_two_machines_that_register_at_once_make_one_version(
+    tracker: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looks before the first has made its version, and finds it afterwards."""
+    model, run_id = uuid.uuid4().hex, opened(tracker)
+    create = tracker._client.create_model_version
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        create(*args, **kwargs)
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(tracker._client, "create_model_version", overtaken)
+    content = content_at(tmp_path / "content")
+    version = tracker.register(run_id, content, model=model, tags={})
+    assert version.version == "1"
+    found = tracker._client.search_model_versions(f"run_id = '{run_id}'")
+    assert [int(v.version) for v in found] == [1]
