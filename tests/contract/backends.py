@@ -23,10 +23,12 @@ import pytest
 from anchored.adapters.mlflow_tracker import MlflowTracker
 from anchored.adapters.wandb_log import segments
 from anchored.adapters.wandb_offline import OfflineRuns
+from anchored.adapters.wandb_online import OnlineRuns
 from anchored.adapters.wandb_tracker import WandbTracker
 from anchored.ports import ModelContent, Tracker
 from anchored.records import ModelVersion, ParamValue
 from tests.services.mlflow_server import MlflowServer
+from tests.services.wandb_standin import WandbStandin
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -76,6 +78,7 @@ class Served(ABC):
     """A backend whose tracker asks a server."""
 
     port: int
+    hears_refusals = True  # or waits for an answer all the same, as long as one waits
 
     @abstractmethod
     def tracker_by_way_of(self, port: int) -> Any:
@@ -198,12 +201,16 @@ class WandbOffline(Backend):
         """The run, opened by W&B's own library as a script of this process would."""
         import wandb
 
-        settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+        settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, **self.place())
         with wandb.init(
-            id=run_id, resume="allow", project=tracker._runs.project, mode="offline",
-            dir=self.folder, settings=settings, **init,
+            id=run_id, resume="allow", project=tracker._runs.project, dir=self.folder,
+            settings=settings, **init,
         ) as run:  # fmt: skip
             yield run
+
+    def place(self) -> dict[str, Any]:
+        """Settings of the library that say where runs go."""
+        return {"mode": "offline"}
 
     def version_tags(self, tracker: Any, version: ModelVersion) -> Mapping[str, Any]:
         (linked,) = (
@@ -229,16 +236,61 @@ class WandbOffline(Backend):
         return {path: file.read_bytes() for path, file in artifact.files.items()}
 
 
+class WandbOnline(WandbOffline, Served):
+    """W&B on the stand-in server."""
+
+    hears_refusals = False
+
+    def __init__(self, standin: WandbStandin, folder: Path) -> None:
+        super().__init__(folder)
+        self._standin, self.port = standin, standin.port
+        os.environ["WANDB_API_KEY"] = standin.api_key
+
+    def tracker(self, experiment: str = "") -> WandbTracker:
+        return self._tracker_at(self._standin.url, experiment)
+
+    def tracker_by_way_of(self, port: int) -> WandbTracker:
+        return self._tracker_at(self._standin.url_at(port).replace("//", "//me:hunter2@"))
+
+    def _tracker_at(self, url: str, experiment: str = "") -> WandbTracker:
+        project = experiment or f'it\'s "{uuid.uuid4().hex}"'
+        return WandbTracker(OnlineRuns(url, project=project))
+
+    def down(self) -> AbstractContextManager[Any]:
+        return self._standin.down()
+
+    def usage(self, model: str, alias: str) -> str:
+        return f'wandb.Api().artifact("wandb-registry-model/{model}:{alias}").download()'
+
+    def place(self) -> dict[str, Any]:
+        return {"mode": "online", "base_url": self._standin.url}
+
+    def downloaded(
+        self,
+        tracker: Any,  # noqa: ARG002 - the stand-in is the one there is
+        version: ModelVersion,
+        into: Path,
+    ) -> dict[str, bytes]:
+        import wandb
+
+        api = wandb.Api(overrides={"base_url": self._standin.url})
+        artifact = api.artifact(f"wandb-registry-model/{version.model}:{version.version}")
+        artifact.download(root=str(into), skip_cache=True)
+        return {str(f.relative_to(into)): f.read_bytes() for f in into.rglob("*") if f.is_file()}
+
+
 # --- which there are --------------------------------------------------------------------------------
 
 MLFLOW = ("mlflow-sqlite", "mlflow-server", "mlflow-folder")
-EVERY = (*MLFLOW, "wandb-offline")
-SERVED = ("mlflow-server",)
+EVERY = (*MLFLOW, "wandb-offline", "wandb-online")
+SERVED = ("mlflow-server", "wandb-online")
 
 
 def made(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """The backend of a kind, at a place of its own or on the session's server."""
     match kind:
+        case "wandb-online":
+            return WandbOnline(request.getfixturevalue("wandb_standin"), tmp_path)
         case "mlflow-server":
             return ServedMlflow(request.getfixturevalue("mlflow_server"), tmp_path)
         case "mlflow-folder":

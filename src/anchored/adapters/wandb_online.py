@@ -35,7 +35,7 @@ PATIENCE: dict[str, Any] = {
     "x_file_stream_timeout_seconds": 10.0,
     "x_file_transfer_retry_max": 2,
 }
-PAGE = 200
+PAGE, SEVERAL = 200, 50
 REGISTRY = "wandb-registry-model"  # W&B's registry of models, which every organization has
 ENDINGS = {
     "finished": Ended.FINISHED,
@@ -80,7 +80,11 @@ class OnlineRuns:
 
     def newest(self, limit: int | None) -> Iterable[WandbRun]:
         """The project's runs in no order, the `limit` newest among them."""
-        return islice(self._search({}, limit), limit)
+        if limit is None:
+            return self._search({})
+        # Runs may have been made in another order than they began, by clocks that differ.
+        several = max(limit, SEVERAL)
+        return islice(self._search({}, several), several)
 
     def file(self, run: WandbRun, path: str) -> bytes | None:
         """The bytes of a file of the run; None where it has none of that path."""
@@ -215,8 +219,8 @@ class OnlineRuns:
         """All versions of a registered model, oldest first."""
         found = [
             LinkedVersion(
-                version=artifact.version,
-                aliases=tuple(a for a in artifact.aliases if a not in ("latest", artifact.version)),
+                version=_version(artifact),
+                aliases=tuple(alias for alias in artifact.aliases if alias != "latest"),
                 metadata=artifact.metadata,
                 url=artifact.url,
             )
@@ -234,7 +238,7 @@ class OnlineRuns:
     def set_alias(self, model: str, alias: str, version: str) -> None:
         """Lets a version bear an alias, which no other then does."""
         for artifact in self._linked(model):
-            if artifact.version == version:
+            if _version(artifact) == version:
                 artifact.aliases.append(alias)
                 artifact.save()
 
@@ -246,6 +250,11 @@ class OnlineRuns:
         api, path = self._api(), f"{REGISTRY}/{model}"
         there = api.artifact_collection_exists(path, MODEL_TYPE)
         return list(api.artifacts(MODEL_TYPE, path)) if there else []
+
+
+def _version(linked: Any) -> str:
+    """A version's number in the registry; `Artifact.version` may be that among the run's own."""
+    return str(linked.name.rpartition(":")[2])
 
 
 def _run(run: Any) -> WandbRun:
