@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from tests.contract.wandb_client import Client
-from tests.services.process import wait_for
 
 
 def test_a_run_is_read_back_as_it_was_logged(client: Client):
@@ -75,42 +73,53 @@ def test_a_run_ends_as_its_exit_code_says(client: Client):
     assert client.run("a1").state == "failed"
 
 
-def test_a_killed_run_is_running_until_it_is_missed(client: Client, tmp_path: Path):
+def test_a_run_may_leave_its_end_to_another(client: Client):
+    client.init("a1", changed={"x_update_finish_state": False}).finish()
+    assert client.run("a1").state == "running"
+
+
+def test_a_killed_run_is_running_until_it_is_missed(client: Client):
     script = (
         "import time, wandb\n"
         f"run = wandb.init(entity={client.server.team!r}, project={client.project!r}, id='a1')\n"
         "run.log({'loss': 1.0}); print('logged', flush=True); time.sleep(300)"
     )
-    with client.server.crashing_after(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script], env=client.env(), stdout=subprocess.PIPE, cwd=tmp_path
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"logged\n"
-        process.kill()
-        process.wait()  # the SDK's own server process outlives it by some seconds
-        process.stdout.close()
-        assert client.run("a1").state == "running"
-        wait_for(lambda: client.run("a1").state == "crashed", 20, interval=0.5)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=client.env(WANDB_SILENT="true"),
+        stdout=subprocess.PIPE,
+        cwd=client.folder,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"logged\n"
+    process.kill()
+    process.wait()  # the SDK's own server process outlives it by some seconds
+    process.stdout.close()
+    assert client.run("a1").state == "running"
+    with client.server.crashing_after(0):
+        assert client.run("a1").state == "crashed"
+
+
+def test_a_run_without_an_entity_is_its_users(client: Client):
+    run = wandb.init(project=client.project, id="a1", dir=client.folder, settings=client.settings())
+    run.finish()
+    assert client.api().run(f"{client.server.user}/{client.project}/a1").state == "finished"
 
 
 def test_files_are_saved_overwritten_read_added_and_deleted(client: Client, tmp_path: Path):
     (tmp_path / "out/deep").mkdir(parents=True)
     file = tmp_path / "out/deep/a b.txt"
-    run = client.init("a1")
-    file.write_text("first")
-    run.save(str(file), base_path=str(tmp_path / "out"), policy="now")
-    time.sleep(0.2)
-    file.write_text("second")
-    run.save(str(file), base_path=str(tmp_path / "out"), policy="now")
-    run.finish()
+    for content in ("first", "second"):
+        file.write_text(content)
+        run = client.init("a1", resume="allow")
+        run.save(str(file), base_path=str(tmp_path / "out"), policy="now")
+        run.finish()
+        with client.run("a1").file("deep/a b.txt").download(str(tmp_path / content)) as down:
+            assert down.read() == content
 
     read = client.run("a1")
     names = {"deep/a b.txt", "wandb-summary.json", "config.yaml"}
     assert names <= {found.name for found in read.files(per_page=2)}
-    with read.file("deep/a b.txt").download(root=str(tmp_path / "down")) as down:
-        assert down.read() == "second"
-
     added = tmp_path / "out/added.bin"
     added.write_bytes(bytes(range(256)) * 1000)
     read.upload_file(str(added), root=str(tmp_path / "out"))

@@ -21,15 +21,26 @@ class Client:
     project: str
     url: str
 
-    def init(self, run_id: str, *, mode: str = "online", **kwargs: Any) -> Any:
+    def init(
+        self,
+        run_id: str,
+        *,
+        mode: str = "online",
+        changed: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """`wandb.init` with the settings `changed`."""
         return wandb.init(
             mode=mode, entity=self.server.team, project=self.project, id=run_id,
-            dir=self.folder, settings=self.settings(), **kwargs,
+            dir=self.folder, settings=self.settings(**changed or {}), **kwargs,
         )  # fmt: skip
 
     def settings(self, **changes: Any) -> wandb.Settings:
-        known = {"silent": True, "console": "off", "x_disable_stats": True}
-        return wandb.Settings(base_url=self.url, api_key=self.server.api_key, **known | changes)
+        known = {
+            "base_url": self.url, "api_key": self.server.api_key,
+            "silent": True, "console": "off", "x_disable_stats": True,
+        }  # fmt: skip
+        return wandb.Settings(**known | changes)
 
     def api(self, *, entity: str | None = None, api_key: str | None = None) -> wandb.Api:
         overrides = {"base_url": self.url} | ({"entity": entity} if entity else {})

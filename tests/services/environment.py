@@ -22,7 +22,7 @@ def clean_env(home: Path, **extra: str) -> dict[str, str]:
         "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-config"),
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_ERROR_REPORTING": "false",  # W&B 0.31 posts metrics of itself to its server
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         **extra,

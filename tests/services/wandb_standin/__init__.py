@@ -96,13 +96,13 @@ class WandbStandin:
 
     @contextmanager
     def crashing_after(self, seconds: float) -> Iterator[None]:
-        """Runs made within the block are `crashed` when not heard of for so long."""
-        state = self.service.state
-        before, state.crash_after = state.crash_after, seconds
+        """Within the block, a run not heard of for so long is `crashed`."""
+        patience = self.service.state.patience
+        before, patience.seconds = patience.seconds, seconds
         try:
             yield
         finally:
-            state.crash_after = before
+            patience.seconds = before
 
 
 @contextmanager

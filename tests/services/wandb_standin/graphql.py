@@ -16,7 +16,7 @@ from tests.services.wandb_standin.documents import Document, Field, Fragment, Un
 class Refused(Exception):
     """The answer to a known question is an error; clients see message and HTTP status."""
 
-    def __init__(self, message: str, status: int = 200) -> None:
+    def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
 

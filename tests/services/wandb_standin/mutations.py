@@ -150,7 +150,7 @@ class Mutations:
             self._state.number(),
             user=self._state.user,
             display_name=name,
-            crash_after=self._state.crash_after,
+            patience=self._state.patience,
         )
         project.runs[name] = run
         return project, run, True

@@ -36,24 +36,30 @@ class Service:
         self.login = "Basic " + base64.b64encode(f"api:{api_key}".encode()).decode()
 
     def graphql(self, body: dict[str, Any], origin: str) -> tuple[int, dict[str, Any]]:
-        """Status and answer; what is not known is an error in GraphQL's own form."""
+        """Status and answer; what is not known is an error in GraphQL's own form.
+
+        Its status is one that the client does not try again.
+        """
         try:
-            document = parsed(body["query"])
-            name = body.get("operationName") or document.name
-            self.asked.append(f"{document.kind} {name}")
-            queries = Queries(self.state, origin)
-            root = queries if document.kind == "query" else Mutations(self.state, queries)
-            return 200, {"data": answered(document, body.get("variables") or {}, root.root())}
-        except Unknown as unknown:
-            self.unknown.append(f"{body['query']}\n{body.get('variables')}\n{unknown}")
-            message = f"the stand-in does not know: {unknown}"
-            return 400, {"data": None, "errors": [{"message": message}]}
+            return 200, {"data": self._data(body, origin)}
         except Refused as refused:
             return refused.status, {"data": None, "errors": [{"message": str(refused)}]}
+        except (Unknown, LookupError, AttributeError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"
+            self.unknown.append(f"{body['query']}\n{body.get('variables')}\n{why}")
+            message = f"the stand-in does not know: {why}"
+            return 400, {"data": None, "errors": [{"message": message}]}
+
+    def _data(self, body: dict[str, Any], origin: str) -> dict[str, Any]:
+        document = parsed(body["query"])
+        self.asked.append(f"{document.kind} {body.get('operationName') or document.name}")
+        queries = Queries(self.state, origin)
+        roots = {"query": queries, "mutation": Mutations(self.state, queries)}
+        return answered(document, body.get("variables") or {}, roots[document.kind].root())
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`/graphql`, a run's file stream and files with the API key; `/storage/KEY` without."""
+    """`/graphql` and `/files/` for whoever has the API key; `/storage/KEY` for who has its key."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else an answer waits 40 ms for the client's acknowledgement
@@ -82,6 +88,10 @@ class Handler(BaseHTTPRequestHandler):
         return self.server.service
 
     def _may(self, path: str) -> bool:
+        """Whether the request is to be answered; if not, it has been refused."""
+        if not path.startswith(("/graphql", "/files/", "/storage/")):
+            self._not_known()
+            return False
         status = self._service.refusal(path)
         if status is None and not path.startswith("/storage/"):
             status = 401 if self.headers.get("Authorization") != self._service.login else None
@@ -96,13 +106,19 @@ class Handler(BaseHTTPRequestHandler):
                 case ["graphql"]:
                     self._answer(*self._service.graphql(json.loads(body), self._origin))
                 case ["files", entity, project, run, "file_stream"]:
-                    known = self._service.state.project(entity, project)
-                    if known is None or run not in known.runs:
-                        self._answer(404, {"error": f"run {run} not found"})
-                        return
-                    self._answer(200, file_stream.taken(known.runs[run], json.loads(body)))
+                    self._streamed(entity, project, run, json.loads(body))
                 case _:
                     self._not_known()
+
+    def _streamed(self, entity: str, project: str, run: str, body: dict[str, Any]) -> None:
+        known = self._service.state.project(entity, project)
+        if known is None or run not in known.runs:
+            self._answer(404, {"error": f"run {run} not found"})
+            return
+        try:
+            self._answer(200, file_stream.taken(known.runs[run], body))
+        except Unknown as unknown:
+            self._not_known(str(unknown))
 
     def _put(self, path: str, body: bytes) -> None:
         with self._service.lock:
@@ -130,9 +146,15 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._send(200, file.content, "application/octet-stream")
 
-    def _not_known(self) -> None:
+    def _not_known(self, what: str = "") -> None:
+        asked = f"{self.command} {self.path} {what}".strip()
+        self._service.unknown.append(asked)
+        self._answer(404, {"errors": [{"message": f"the stand-in does not know: {asked}"}]})
+
+    def send_error(self, code: int, *more: Any) -> None:
+        """The base class's answer to a method for which there is no `do_`, or to no HTTP at all."""
         self._service.unknown.append(f"{self.command} {self.path}")
-        self._answer(404, {"errors": [{"message": f"the stand-in does not know {self.path}"}]})
+        super().send_error(code, *more)
 
     @property
     def _origin(self) -> str:

@@ -38,6 +38,13 @@ class StoredFile:
 
 
 @dataclass
+class Patience:
+    """After how many seconds without a word from its client a run is called crashed."""
+
+    seconds: float = 300
+
+
+@dataclass
 class Run:
     """One run; `lines` are what its file stream appended, by file."""
 
@@ -45,7 +52,7 @@ class Run:
     number: int
     user: str
     display_name: str
-    crash_after: float
+    patience: Patience
     created_at: str = field(default_factory=now)
     group: str | None = None
     job_type: str | None = None
@@ -74,7 +81,7 @@ class Run:
         """`crashed` is what the service calls a run from which it has not heard for a while."""
         if self._ended:
             return self._ended
-        return "running" if time.monotonic() - self._heard < self.crash_after else "crashed"
+        return "running" if time.monotonic() - self._heard < self.patience.seconds else "crashed"
 
     def hear(self) -> None:
         """A client said that the run goes on."""
@@ -111,7 +118,7 @@ class State:
     team: str = "lab"
     organization: str = "Lab Inc"
     registry_entity: str = "lab-inc_registry"
-    crash_after: float = 300
+    patience: Patience = field(default_factory=Patience)
     projects: dict[tuple[str, str], Project] = field(default_factory=dict)
     versions: dict[str, "Version"] = field(default_factory=dict)
     files: dict[str, StoredFile] = field(default_factory=dict)
