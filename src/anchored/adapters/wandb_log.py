@@ -16,16 +16,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 BLOCK = 1 << 15
-FRAME = 7  # bytes before a fragment: CRC-32, length and kind of the fragment
+HEAD = Struct("<IHB")  # before a fragment: CRC-32 of kind and fragment, length, kind
 IDENT = b":W&B\xe1\xbe\x00"
-FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
-# Fields of `Record` that say what a run is; the others are its history and what it printed.
-SUMMARY, CONFIG, FILES, ARTIFACT, RUN, EXIT = 3, 5, 6, 8, 17, 18
-TOLD = {SUMMARY, CONFIG, FILES, ARTIFACT, RUN, EXIT}
+KINDS = FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 REMEMBERED = 4_096  # logs: one that has been read is read again only when it has grown
+
+
+# The JSON that was last given to a key, or to the last of several that lead inwards; None: removed.
+_Updates = dict[tuple[str, ...], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def segments(folder: Path, run_id: str = "") -> list[Segment]:
 
 def segment_in(folder: Path | str) -> list[Segment]:
     """What one folder holds: one segment, or none as long as its log does not name its run."""
-    logs = (entry for entry in _scanned(folder) if entry.name.endswith(".wandb"))
+    logs = (e for e in _scanned(folder) if e.name.endswith(".wandb") and e.is_file())
     return [segment for log in logs if (segment := _of(log)).run_id]
 
 
@@ -103,9 +105,15 @@ def _read(file: str, _size: int, changed_ns: int) -> Segment:
     from wandb.proto.wandb_internal_pb2 import Record
 
     segment = Segment(Path(file).parent, last_write=changed_ns / 1e9)
+    summary: _Updates = {}
     for message in _messages(Path(file).read_bytes()):
-        if _tells(message):
-            _take(Record.FromString(message), segment)
+        _take(Record.FromString(message), segment, summary)
+    for (*way, last), text in summary.items():
+        inner = _place(segment.summary, way)
+        if text is None:
+            inner.pop(last, None)
+        else:
+            inner[last] = json.loads(text)
     return segment
 
 
@@ -113,74 +121,37 @@ def _messages(log: bytes) -> Iterator[bytes]:
     """The messages of a log, up to the first that is not whole."""
     if not log.startswith(IDENT):
         return
-    at = len(IDENT)
+    at, view = len(IDENT), memoryview(log)
     parts: list[bytes] = []
-    while at + FRAME <= len(log):
-        if BLOCK - at % BLOCK < FRAME:  # too little of the block is left for another fragment
-            at += BLOCK - at % BLOCK
+    while at + HEAD.size <= len(log):
+        if (left := BLOCK - at % BLOCK) < HEAD.size:  # too little for another fragment
+            at += left
             continue
-        checksum, length, kind = _frame(log, at)
-        fragment = log[at + FRAME : at + FRAME + length]
-        if kind not in (FULL, FIRST, MIDDLE, LAST) or len(fragment) < length:
+        checksum, length, kind = HEAD.unpack_from(log, at)
+        begin, end = at + HEAD.size, at + HEAD.size + length
+        whole = end <= len(log) and zlib.crc32(view[begin - 1 : end]) == checksum
+        if not whole or kind not in KINDS:
             return
-        if zlib.crc32(fragment, zlib.crc32(bytes([kind]))) != checksum:
-            return
-        parts = [fragment] if kind in (FULL, FIRST) else [*parts, fragment]
+        parts = [log[begin:end]] if kind in (FULL, FIRST) else [*parts, log[begin:end]]
         if kind in (FULL, LAST):
             yield b"".join(parts)
-        at += FRAME + length
+        at = end
 
 
-def _frame(log: bytes, at: int) -> tuple[int, int, int]:
-    little = int.from_bytes
-    return little(log[at : at + 4], "little"), little(log[at + 4 : at + 6], "little"), log[at + 6]
-
-
-def _tells(message: bytes) -> bool:
-    """Whether a `Record` says what its run is.
-
-    Found by the numbers of its fields alone: most records are of a history that nobody asks for,
-    and would be parsed in vain.
-    """
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        if key >> 3 in TOLD:
-            return True
-        value, at = _varint(message, at)
-        if key & 7 == 2:  # of a field with a length, that is the value
-            at += value
-    return False
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A number in seven bits a byte, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if not byte & 0x80:
-            return value, at
-
-
-def _take(record: Any, segment: Segment) -> None:
+def _take(record: Any, segment: Segment, summary: _Updates) -> None:
     """Adds what one record says."""
     match record.WhichOneof("record_type"):
+        case "summary":
+            _note(summary, record.summary)
         case "run":
             run = record.run
-            segment.run_id, segment.project, segment.name = (
-                run.run_id,
-                run.project,
-                run.display_name,
-            )
+            segment.run_id, segment.project = run.run_id, run.project
+            segment.name = run.display_name
             segment.started = run.start_time.ToMilliseconds()
-            _update(segment.config, run.config)
-            _update(segment.summary, run.summary)
+            _configure(segment.config, run.config)
+            _note(summary, run.summary)
         case "config":
-            _update(segment.config, record.config)
-        case "summary":
-            _update(segment.summary, record.summary)
+            _configure(segment.config, record.config)
         case "files":
             segment.files += [file.path for file in record.files.files]
         case "artifact":
@@ -189,25 +160,48 @@ def _take(record: Any, segment: Segment) -> None:
             segment.exit_code = record.exit.exit_code
 
 
-def _update(values: dict[str, Any], record: Any) -> None:
-    """Sets and removes values as a record says, each by its key or by the keys on the way to it."""
+def _note(summary: _Updates, record: Any) -> None:
+    """Keeps the last that is said of each key, in the order in which that was said.
+
+    Every step of a run says its values again: what only the last step is asked for is parsed once.
+    """
     for item in record.update:
-        inner, last = _place(values, item)
-        inner[last] = json.loads(item.value_json)
+        key = tuple(item.nested_key) or (item.key,)
+        summary.pop(key, None)
+        summary[key] = item.value_json
     for item in record.remove:
-        inner, last = _place(values, item)
-        inner.pop(last, None)
+        key = tuple(item.nested_key) or (item.key,)
+        summary.pop(key, None)
+        summary[key] = None
 
 
-def _place(values: dict[str, Any], item: Any) -> tuple[dict[str, Any], str]:
-    """The mapping that an item is about, made if need be, and the key in it."""
-    *way, last = item.nested_key or [item.key]
+def _configure(config: dict[str, Any], record: Any) -> None:
+    for item in record.update:
+        *way, last = item.nested_key or [item.key]
+        merge(_place(config, way), {last: json.loads(item.value_json)})
+    for item in record.remove:
+        *way, last = item.nested_key or [item.key]
+        _place(config, way).pop(last, None)
+
+
+def merge(config: dict[str, Any], update: Mapping[str, Any]) -> None:
+    """Updates a config as W&B does (seen with 0.31.0): a mapping adds to the one that is there."""
+    for key, value in update.items():
+        there = config.get(key)
+        if isinstance(there, dict) and isinstance(value, dict):
+            merge(there, value)
+        else:
+            config[key] = value
+
+
+def _place(values: dict[str, Any], way: Sequence[str]) -> dict[str, Any]:
+    """The mapping that keys lead to; made if need be."""
     for key in way:
         deeper = values.get(key)
         if not isinstance(deeper, dict):
             values[key] = deeper = {}
         values = deeper
-    return values, last
+    return values
 
 
 def _artifact(record: Any) -> LoggedArtifact:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
-from anchored.adapters.wandb_log import Segment, segment_in, segments
+from anchored.adapters.wandb_log import Segment, merge, segment_in, segments
 from anchored.adapters.wandb_runs import Entry, LinkedVersion, LoggedModel, WandbRun
 from anchored.adapters.wandb_writing import undisturbed, write_entry
 from anchored.decisions.tags import MODEL
@@ -179,7 +180,7 @@ def _merged(parts: Sequence[Segment]) -> _Logged:
     summary: dict[str, Any] = {}
     name = ""
     for segment in parts:
-        config |= segment.config
+        merge(config, deepcopy(segment.config))
         summary |= segment.summary
         name = segment.name or name
     ending = _ending(last)
