@@ -109,6 +109,11 @@ class Repo:
         self.write("anchored.toml", text.replace(old, new))
         self.commit("Configure")
 
+    def use_wandb(self) -> None:
+        """Makes W&B the tracker, offline, and commits."""
+        self.write(".gitignore", (self.root / ".gitignore").read_text() + "wandb/\n")
+        self.configure("[data]", '[tracker]\nkind = "wandb"\nmode = "offline"\n\n[data]')
+
     def script(self, text: str) -> None:
         """Replaces train.py and commits."""
         self.write("train.py", text)

@@ -143,6 +143,9 @@ class WandbTracker:
             "WANDB_RESUME": "allow",
             "WANDB_PROJECT": run.project,
             "WANDB_NAME": run.name,
+            # Else the log of the run's folder holds the API key (seen with wandb 0.31.0).
+            "WANDB_DEBUG": "false",
+            "WANDB_CORE_DEBUG": "false",
         }
         return joining | dict(self._runs.training_variables())
 

@@ -15,11 +15,12 @@ from anchored.records import Ended
 
 NOT_WELL = {Ended.FAILED, Ended.KILLED}
 MODEL = "model"  # the type of a model's artifact
-# They would send an entry to another run, or nowhere, or say more of it than is meant.
+# They would send an entry to another run, or nowhere, or say more of it than is meant; with
+# *DEBUG, the log of a run's folder holds the API key (seen with wandb 0.31.0).
 STEERING = (
     "RUN_ID", "RESUME", "RESUME_FROM", "FORK_FROM", "NAME", "NOTES", "TAGS", "JOB_TYPE",
     "RUN_GROUP", "SWEEP_ID", "SWEEP_PARAM_PATH", "MODE", "DISABLED", "PROJECT", "DIR", "LAUNCH",
-    "CONSOLE", "SAVE_CODE", "CODE_DIR", "PROGRAM", "REINIT",
+    "CONSOLE", "SAVE_CODE", "CODE_DIR", "PROGRAM", "REINIT", "DEBUG", "CORE_DEBUG",
     "SERVICE",  # where the SDK lets children of this process, as training is, write: by ours
 )  # fmt: skip
 # Nothing on the terminal, and nothing to W&B of how its own SDK fares.
