@@ -144,6 +144,7 @@ def lineage_table(run: RunRecord) -> list[dict[str, str]]:
         *((f"param {name}", str(value)) for name, value in run.params.items()),
         *((f"metric {name}", f"{value:.6g}") for name, value in run.metrics.items()),
         ("environment", str(run.environment.get("md5", ""))),
+        ("tracker", run.tracker.place),
     ]
     return [{"what": what, "value": value} for what, value in rows if value]
 
@@ -154,7 +155,7 @@ def _link_to_tracker(run: RunRecord, key: str, description: str) -> None:
         create_link_artifact(
             key=key,
             link=run.tracker.url,
-            link_text=f"{run.name} in {run.tracker.kind}",
+            link_text=f"{run.name} in {run.tracker.title}",
             description=description,
         )
 

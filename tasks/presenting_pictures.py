@@ -6,7 +6,6 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlencode
 
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
@@ -38,8 +37,9 @@ class Picture:
 def pictures_of(repo: TrainingRepo, run: Journal) -> tuple[Picture, ...]:
     """The pictures that training wrote; to be taken before sealing takes the files away."""
     paths = [path for path in run.output_files if PurePosixPath(path).suffix.lower() in KINDS]
-    if run.run.tracker.url:
-        return tuple(Picture(path, _address(run.run, path)) for path in paths[:LINKED])
+    served = {path: repo.tracker.picture_url(run.run.run_id, path) for path in paths[:LINKED]}
+    if all(served.values()):
+        return tuple(Picture(path, url) for path, url in served.items())
     outputs = repo.journals.outputs(run.key) / "artifacts"
     small = [path for path in paths if _size(outputs / path) <= LARGEST]
     return tuple(Picture(path, _embedded(outputs / path)) for path in small[:EMBEDDED])
@@ -58,12 +58,6 @@ def present_pictures(run: RunRecord, pictures: Sequence[Picture]) -> None:
             create_markdown_artifact(markdown=markdown, key=key, description=said)
         else:
             create_image_artifact(image_url=picture.url, key=key, description=said)
-
-
-def _address(run: RunRecord, path: str) -> str:
-    """Where MLflow's server hands out an artifact."""
-    base = run.tracker.url.partition("/#/")[0]
-    return f"{base}/get-artifact?{urlencode({'path': path, 'run_uuid': run.run_id})}"
 
 
 def _embedded(file: Path) -> str:

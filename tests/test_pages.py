@@ -127,7 +127,7 @@ def see_flow_run(page: Page, server: PrefectServer, run: dict[str, Any]) -> Page
     assert plot.evaluate("async image => (await image.decode(), image.naturalWidth)") == 50
     open_artifact(page, run_page, "tracker-sums")
     with page.expect_popup() as opened:
-        page.get_by_role("link", name="seen_by_all in mlflow").click()
+        page.get_by_role("link", name="seen_by_all in MLflow").click()
     return opened.value
 
 

@@ -437,6 +437,12 @@ class Tracker(Protocol):
     def artifacts(self, runs: Sequence[TrackedRun], path: str) -> dict[str, bytes]:
         """The bytes of one artifact by run id, for those of the runs that have it."""
 
+    def picture_url(self, run_id: str, path: str) -> str:
+        """Where any browser gets an artifact as it is; empty where none does, or not without login.
+
+        Asks nobody whether the run has it.
+        """
+
     def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""
 

@@ -131,6 +131,9 @@ class Environment:
         }
 
 
+TITLES = {"mlflow": "MLflow", "wandb": "W&B"}  # of trackers, as people know them
+
+
 @dataclass(frozen=True, slots=True)
 class TrackerLink:
     """Which tracker holds the run, and where a person finds it."""
@@ -138,6 +141,15 @@ class TrackerLink:
     kind: str = ""
     uri: str = ""
     url: str = ""
+
+    @property
+    def title(self) -> str:
+        return TITLES.get(self.kind, self.kind)
+
+    @property
+    def place(self) -> str:
+        """The run's page; without one, the tracker in which its id is to be looked for."""
+        return self.url or f"{self.title} at {self.uri}"
 
 
 @dataclass(frozen=True, slots=True)

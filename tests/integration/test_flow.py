@@ -70,6 +70,7 @@ def test_the_flow_run_carries_commit_and_hashes(
     assert table["type"] == "table"
     assert run.git.commit in table["data"]
     assert run.model[0].md5 in table["data"]
+    assert f"MLflow at {run.tracker.uri}" in table["data"]
     logs = api("logs/filter", logs={"flow_run_id": {"any_": [flow_run_id]}})
     assert any(f"total is {run.metrics['total']:.0f}" in entry["message"] for entry in logs)
 

@@ -117,6 +117,11 @@ def test_json_of_a_later_version_is_still_read() -> None:
     assert RunRecord.from_json(value) == RunRecord(run_id="1", name="n", experiment="e")
 
 
+def test_a_run_without_a_page_is_looked_for_in_its_tracker() -> None:
+    assert TrackerLink("wandb", "file:///a/wandb").place == "W&B at file:///a/wandb"
+    assert TrackerLink("wandb", "https://w.org/a", "https://w.org/a/r").place.endswith("/a/r")
+
+
 def test_runs_made_elsewhere_need_three_tags_only() -> None:
     foreign = TrackedRun(
         run_id="1", name="old", experiment="e", params={"a": "1"}, metrics={"m": 1.0}, url="",

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from anchored.adapters.bulk_artifacts import artifacts_at
 from anchored.adapters.files import link_or_copy
@@ -295,6 +296,11 @@ class MlflowTracker:
 
         with self._calling():
             return artifacts_at({run.run_id: run.artifacts for run in runs}, path, fetched)
+
+    def picture_url(self, run_id: str, path: str) -> str:
+        """Where MLflow's server hands out an artifact; empty where nobody serves its pages."""
+        query = urlencode({"path": path, "run_uuid": run_id})
+        return f"{self._page}/get-artifact?{query}" if self._page else ""
 
     def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""

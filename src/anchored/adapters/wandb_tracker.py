@@ -121,6 +121,10 @@ class WandbTracker:
             found = in_parallel(fetched, list(runs), AT_ONCE)
         return {run.run_id: content for run, content in found if content is not None}
 
+    def picture_url(self, run_id: str, path: str) -> str:  # noqa: ARG002 - as for every file
+        """Nowhere: offline there is no server, and W&B's own hands out files to its users alone."""
+        return ""
+
     def end_run(self, run_id: str, ending: Ended, *, name: str, ended: datetime) -> None:
         """Marks the run as ended, under the name that it was opened with."""
         run = replace(self._found(run_id), name=name)

@@ -80,7 +80,7 @@ def lineage(run: RunRecord, *, whole: bool, branch: BranchOutcome | None = None)
         row("ended", run.ended)
     row("reproduces", run.reproduces)
     row("verdict", run.verdict)
-    row("tracker", run.tracker.url or run.tracker.uri)
+    row("tracker", run.tracker.place)
     row("flow run", run.prefect.url)
     return table
 
