@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from anchored.adapters.bulk_artifacts import artifacts_at
 from anchored.adapters.files import link_or_copy
+from anchored.adapters.mlflow_failure import failure, is_absent
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
 from anchored.adapters.mlflow_place import folder_of, is_file_store, resolved
 from anchored.adapters.mlflow_registry import UPLOADING, MlflowRegistry
@@ -38,8 +39,6 @@ PATIENCE = {
 # MLflow 3.17 refuses file stores without it. They are for runs of old, and what is said of them.
 FILE_STORE = {"MLFLOW_ALLOW_FILE_STORE": "true"}
 BATCH, PAGE = 100, 1_000
-TRANSIENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
-REFUSALS = {"UNAUTHENTICATED": 401, "CUSTOMER_UNAUTHORIZED": 401, "PERMISSION_DENIED": 403}
 STATUS = {Ended.FINISHED: "FINISHED", Ended.FAILED: "FAILED", Ended.KILLED: "KILLED"}
 ENDINGS = {status: ending for ending, status in STATUS.items()}
 
@@ -273,7 +272,7 @@ class MlflowTracker:
             try:
                 return Path(self._client.download_artifacts(run_id, path, folder)).read_bytes()
             except (OSError, MlflowException) as error:
-                if isinstance(error, FileNotFoundError) or _is_absent(error):
+                if isinstance(error, FileNotFoundError) or is_absent(error):
                     return None
                 raise
 
@@ -289,7 +288,7 @@ class MlflowTracker:
                 # `download_artifacts` lists first, which is a second question for each run.
                 repository(place)._download_file(name, file)  # noqa: SLF001
             except (OSError, MlflowException) as error:
-                if isinstance(error, FileNotFoundError) or _is_absent(error):
+                if isinstance(error, FileNotFoundError) or is_absent(error):
                     return False
                 raise
             return True
@@ -445,54 +444,10 @@ class MlflowTracker:
         except (WrongUse, TrackerFailed):
             raise
         except Exception as error:
-            raise _failure(error, redact(self.uri), run_id) from error
+            raise failure(error, redact(self.uri), run_id) from error
         finally:
             for key in absent:
                 os.environ.pop(key, None)
-
-
-def _failure(error: Exception, uri: str, run_id: str) -> Exception:
-    code = getattr(error, "error_code", "")
-    if code == "RESOURCE_DOES_NOT_EXIST" and run_id:
-        return UnknownRun(f"MLflow at {uri} has no run {run_id}")
-    if "Current state is deleted" in str(error) and run_id:
-        return UnknownRun(f"MLflow at {uri} has deleted the run {run_id}")
-    if (refusal := _refused(error, uri)) is not None:
-        return refusal
-    said = redact(" ".join(str(error).split()))[:500]
-    transient = not code or code in TRANSIENT
-    return TrackerFailed(
-        f"MLflow at {uri}: {said}",
-        transient=transient,
-        silent="timed out" in said.lower(),
-        hint="see that the tracking server runs and that tracker.uri in anchored.toml is right",
-    )
-
-
-def _refused(error: Exception, uri: str) -> TrackerFailed | None:
-    """What is to be said where the server knows the user not, or grants too little; else None."""
-    # Artifacts come over plain HTTP, whose errors are not MLflow's.
-    answer = getattr(getattr(error, "response", None), "status_code", None)
-    status = REFUSALS.get(getattr(error, "error_code", ""), answer)
-    if status == 401:
-        return TrackerFailed(
-            f"MLflow at {uri} refuses the user or password, or wants one",
-            transient=False,
-            hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-        )
-    if status == 403:
-        return TrackerFailed(
-            f"MLflow at {uri} does not permit it to this user",
-            transient=False,
-            hint="its administrator grants EDIT on the experiment; see docs/operating.md",
-        )
-    return None
-
-
-def _is_absent(error: Exception) -> bool:
-    text = str(error).lower()
-    code = getattr(error, "error_code", "")
-    return code == "RESOURCE_DOES_NOT_EXIST" or "no such" in text or "not found" in text
 
 
 def _quoted(text: str) -> str:

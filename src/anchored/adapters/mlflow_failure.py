@@ -1,0 +1,55 @@
+"""Errors of MLflow, and of the HTTP client below it, as ours."""
+
+from __future__ import annotations
+
+from anchored.decisions.redaction import redact
+from anchored.errors import TrackerFailed, UnknownRun
+
+TRANSIENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
+REFUSALS = {"UNAUTHENTICATED": 401, "CUSTOMER_UNAUTHORIZED": 401, "PERMISSION_DENIED": 403}
+
+
+def failure(error: Exception, uri: str, run_id: str) -> Exception:
+    """What is to be said where a call to MLflow failed."""
+    code = getattr(error, "error_code", "")
+    if code == "RESOURCE_DOES_NOT_EXIST" and run_id:
+        return UnknownRun(f"MLflow at {uri} has no run {run_id}")
+    if "Current state is deleted" in str(error) and run_id:
+        return UnknownRun(f"MLflow at {uri} has deleted the run {run_id}")
+    if (refusal := _refused(error, uri)) is not None:
+        return refusal
+    said = redact(" ".join(str(error).split()))[:500]
+    transient = not code or code in TRANSIENT
+    return TrackerFailed(
+        f"MLflow at {uri}: {said}",
+        transient=transient,
+        silent="timed out" in said.lower(),
+        hint="see that the tracking server runs and that tracker.uri in anchored.toml is right",
+    )
+
+
+def _refused(error: Exception, uri: str) -> TrackerFailed | None:
+    """What is to be said where the server knows the user not, or grants too little; else None."""
+    # Artifacts come over plain HTTP, whose errors are not MLflow's.
+    answer = getattr(getattr(error, "response", None), "status_code", None)
+    status = REFUSALS.get(getattr(error, "error_code", ""), answer)
+    if status == 401:
+        return TrackerFailed(
+            f"MLflow at {uri} refuses the user or password, or wants one",
+            transient=False,
+            hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
+    if status == 403:
+        return TrackerFailed(
+            f"MLflow at {uri} does not permit it to this user",
+            transient=False,
+            hint="its administrator grants EDIT on the experiment; see docs/operating.md",
+        )
+    return None
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether an error says that there is no such artifact."""
+    text = str(error).lower()
+    code = getattr(error, "error_code", "")
+    return code == "RESOURCE_DOES_NOT_EXIST" or "no such" in text or "not found" in text
