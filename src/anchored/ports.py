@@ -357,6 +357,31 @@ class ModelContent:
     environment: Environment | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PageServer:
+    """A module of ours that serves pages at 127.0.0.1, on the port that is its first argument.
+
+    What may hold a password is in `settings`, for its environment: `ps` shows arguments.
+    """
+
+    module: str
+    arguments: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Where people look at a tracker's runs: a URL, without credentials, of pages or of a folder.
+
+    Without a URL it is on pages that a `server` would serve. `hint` is a command that shows what
+    no browser does.
+    """
+
+    url: str = ""
+    hint: str = ""
+    server: PageServer | None = None
+
+
 class Tracker(Protocol):
     """Where runs are recorded: MLflow, or W&B in its place. Every call may be repeated."""
 
@@ -403,6 +428,9 @@ class Tracker(Protocol):
 
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""
+
+    def pages(self) -> Pages:
+        """Where people look at the experiment's runs. Asks nobody."""
 
     def training_variables(self, run_id: str) -> dict[str, str]:
         """Environment variables by which a script's own tracker calls join the run."""

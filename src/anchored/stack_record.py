@@ -50,13 +50,16 @@ class Started:
 class StackRecord:
     """Ports and processes by part, and digests of the tracker shown and of what is deployed.
 
-    `elsewhere` is the page of a tracker that is a server already.
+    `title` is the tracker's name as people know it. `elsewhere` is where its runs are to be seen if
+    no part shows them, and `hint` how, if no browser does.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
     processes: Mapping[str, Started] = field(default_factory=dict)
+    title: str = ""
     shows: str = ""
     elsewhere: str = ""
+    hint: str = ""
     deployed: str = ""
 
     def url(self, part: str) -> str:

@@ -20,7 +20,7 @@ import pytest
 from anchored import __version__
 from anchored.stack.processes import strays
 from anchored.stack_record import FOLDER, read_stack
-from tests.repos import Repo, result_of
+from tests.repos import SCRIPT, Repo, result_of
 from tests.served import Served
 from tests.services.git_http import PASSWORD, GitHttpServer
 from tests.services.loopback import answers, free_port
@@ -28,6 +28,14 @@ from tests.services.process import is_gone, wait_for
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED"}
 NAMES = ("prefect", "tracker", "worker")
+KEY = "0123456789" * 4
+OFFLINE = """\
+[tracker]
+kind = "wandb"
+mode = "offline"
+
+[train.params]
+"""
 
 
 @pytest.fixture
@@ -55,9 +63,11 @@ def flow_runs(up: dict[str, Any]) -> dict[str, str]:
     return {run["name"]: run["state_type"] for run in found if run["state_type"] != "SCHEDULED"}
 
 
-def started_by_name(repo: Repo, up: dict[str, Any], name: str) -> None:
+def started_by_name(
+    repo: Repo, up: dict[str, Any], name: str, deployment: str = "experiment/on-demand"
+) -> None:
     subprocess.run(
-        [sys.executable, "-m", "prefect", "deployment", "run", "experiment/on-demand", "-p",
+        [sys.executable, "-m", "prefect", "deployment", "run", deployment, "-p",
          f"run_name={name}"],
         env={**os.environ, "PREFECT_API_URL": up["api"]}, check=True, capture_output=True,
     )  # fmt: skip
@@ -90,7 +100,8 @@ def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
     runs_show_on_its_pages(repo, up)
     what_died_is_mended_and_nothing_else(repo, up, first)
     down_ends_what_runs_and_records_it(repo, up)
-    a_port_that_is_taken_is_left(repo, up)
+    moved = a_port_that_is_taken_is_left(repo, up)
+    another_tracker_takes_its_place(repo, moved)
 
 
 def up_again_changes_nothing(repo: Repo, first: dict[str, int]) -> None:
@@ -151,7 +162,7 @@ def down_ends_what_runs_and_records_it(repo: Repo, up: dict[str, Any]) -> None:
     assert repo.anchored("status").returncode == 1
 
 
-def a_port_that_is_taken_is_left(repo: Repo, up: dict[str, Any]) -> None:
+def a_port_that_is_taken_is_left(repo: Repo, up: dict[str, Any]) -> dict[str, Any]:
     with socket.create_server(("127.0.0.1", read_stack(repo.root).ports["tracker"])):
         moved = result_of(repo.anchored("up", "--json"))
     assert moved["prefect"] == up["prefect"]
@@ -159,7 +170,40 @@ def a_port_that_is_taken_is_left(repo: Repo, up: dict[str, Any]) -> None:
     assert flow_runs(moved)["cut-off"] == "CRASHED"
     url = result_of(repo.anchored("show", "by-worker", "--json"))["tracker"]["url"]
     assert url.startswith(moved["tracker"])
-    assert repo.anchored("down").returncode == 0
+    return dict(moved)
+
+
+def another_tracker_takes_its_place(repo: Repo, up: dict[str, Any]) -> None:
+    before = pids(repo)
+    repo.configure("[train.params]", OFFLINE)
+    switched = repo.anchored("up", WANDB_API_KEY=KEY)
+    assert switched.returncode == 0, switched.stderr
+    folder = repo.root / "wandb"
+    assert f"W&B {folder.as_uri()}" in " ".join(switched.stdout.split())
+    assert f"wandb leet {folder}" in switched.stdout
+    # What leads to another tracker may be the environment, which a worker has from its start.
+    after = pids(repo)
+    assert after.keys() == {"prefect", "worker"}
+    assert [name for name in after if after[name] != before[name]] == ["worker"]
+    assert not listening(read_stack(repo.root).ports["tracker"])
+    status = result_of(repo.anchored("status", "--json"))
+    assert (status["up"], status["tracker"]) == (True, folder.as_uri())
+
+    # The worker's training may speak to W&B, and nobody else learns by what key.
+    repo.script(f"import os\nprint('key', os.environ['WANDB_API_KEY'], flush=True)\n{SCRIPT}")
+    started_by_name(repo, up, "offline")
+    wait_for(lambda: flow_runs(up).get("offline") in ENDED, timeout=90, interval=0.3)
+    started_by_name(repo, up, "offline", "reproduce/by-name")
+    wait_for(lambda: len(repo.runs()) == 2 and repo.runs()[0].verdict, timeout=90, interval=0.3)
+    again, run = repo.runs()
+    assert (run.state, run.tracker.kind, again.verdict) == ("sealed", "wandb", "identical")
+    assert b"key ***" in (repo.artifact(run.run_id, "anchored/train.log") or b"")
+    told = [*(repo.root / FOLDER).rglob("*"), *folder.rglob("*")]
+    assert [f for f in told if f.is_file() and KEY.encode() in f.read_bytes()] == []
+
+    down = repo.anchored("down")
+    assert "stopping worker, prefect" in down.stderr
+    assert strays(repo.root / FOLDER) == []
 
 
 @pytest.mark.timeout(300)

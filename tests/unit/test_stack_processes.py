@@ -10,7 +10,7 @@ import pytest
 
 from anchored.cli.render_stack import in_words
 from anchored.errors import ServiceFailed
-from anchored.ports import Silent
+from anchored.ports import Pages, Silent
 from anchored.stack import parts, processes, up
 from anchored.stack.parts import Wanted
 from anchored.stack_record import FOLDER, Started
@@ -29,7 +29,8 @@ time.sleep(600)
 def test_what_an_interrupted_start_had_no_time_to_note_is_ended(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     folder.mkdir(parents=True)
-    bringing = up._Stack(tmp_path, folder, Wanted(tracker_uri="http://127.0.0.1:9"), Silent())
+    wanted = Wanted(served="", tracker="", tracker_uri="", pages=Pages("http://127.0.0.1:9"))
+    bringing = up._Stack(tmp_path, folder, wanted, Silent())
 
     def launched() -> psutil.Process:
         return processes.launch(["sleep", "600"], folder=folder, settings={}, log=folder / "log")

@@ -11,11 +11,23 @@ import sys
 from pathlib import Path
 
 from anchored.file_lock import locked
+from anchored.ports import PageServer
 
 GRACE = 3  # seconds that open connections get when it is told to stop
 ADDRESS = (
     "ANCHORED_TRACKER_URI"  # in the environment: `ps` shows arguments, and it may hold a password
 )
+SETTINGS = {
+    # Nothing here would do the jobs that MLflow's pages offer then.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # Old runs in a folder are for looking at, too: MLflow 3.17 refuses them without this.
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+}
+
+
+def page_server(uri: str, *, artifacts: str, lock: Path) -> PageServer:
+    """How this module is started, so that it calls `serve`."""
+    return PageServer(__name__, (artifacts, str(lock)), SETTINGS | {ADDRESS: uri})
 
 
 def serve(uri: str, port: int, *, artifacts: str, lock: Path) -> None:

@@ -19,13 +19,14 @@ from anchored.adapters.bulk_artifacts import artifacts_at
 from anchored.adapters.files import link_or_copy
 from anchored.adapters.mlflow_failure import failure, is_absent
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
+from anchored.adapters.mlflow_pages import page_server
 from anchored.adapters.mlflow_place import folder_of, is_file_store, resolved
 from anchored.adapters.mlflow_registry import UPLOADING, MlflowRegistry
 from anchored.adapters.script_store import metrics_kept_in
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import NotReady, TrackerFailed, UnknownRun, WrongUse
 from anchored.file_lock import locked
-from anchored.ports import NO_FILES, NOTHING, LoggedFiles, ModelContent
+from anchored.ports import NO_FILES, NOTHING, LoggedFiles, ModelContent, Pages
 from anchored.records import Ended, ModelVersion, ParamValue, TrackedRun
 
 # MLflow's own waits (7 tries, 120 s each) would keep a run hanging for minutes: Prefect retries.
@@ -100,7 +101,7 @@ class MlflowTracker:
 
             # A database says nothing of artifacts, and MLflow's default is the current folder.
             knows = self.uri.startswith("http") or not self.takes_runs
-            place = None if knows else (self._root / "mlruns").as_uri()
+            place = None if knows else self._artifacts
             try:
                 return str(self._client.create_experiment(self._experiment, place))
             except MlflowException as error:
@@ -113,6 +114,10 @@ class MlflowTracker:
                 hint="restore it in MLflow, or name another in anchored.toml",
             )
         return str(found.experiment_id)
+
+    @property
+    def _artifacts(self) -> str:
+        return (self._root / "mlruns").as_uri()
 
     def _experiment_name(self, experiment_id: str) -> str:
         if experiment_id not in self._names:
@@ -339,6 +344,12 @@ class MlflowTracker:
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""
         return self._search("", limit)
+
+    def pages(self) -> Pages:
+        """The server's own pages, or those that we can serve on a database or a folder."""
+        if self.uri.startswith("http"):
+            return Pages(self._page)
+        return Pages(server=page_server(self.uri, artifacts=self._artifacts, lock=self._lock))
 
     def _search(
         self, query: str, limit: int | None = None, *, everywhere: bool = False

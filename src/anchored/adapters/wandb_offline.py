@@ -6,6 +6,7 @@ bears, stands in the run's config.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -19,6 +20,7 @@ from anchored.adapters.wandb_runs import Entry, LinkedVersion, LoggedModel, Wand
 from anchored.adapters.wandb_writing import undisturbed, write_entry
 from anchored.decisions.tags import MODEL
 from anchored.errors import TrackerFailed
+from anchored.ports import Pages
 from anchored.records import Ended
 
 # Seconds. A writer that lives adds to its log every 15 s, if only what it measured of the machine.
@@ -41,6 +43,11 @@ class OfflineRuns:
     def __init__(self, folder: Path, *, project: str, entity: str = "") -> None:
         self._folder, self.project, self._entity = folder, project, entity
         self.place = (folder / "wandb").as_uri()
+
+    def pages(self) -> Pages:
+        """The folder, which W&B's own viewer shows in a terminal."""
+        folder = shlex.quote(str(self._folder / "wandb"))
+        return Pages(self.place, f"wandb leet {folder}; `wandb sync {folder}` uploads them")
 
     # --- reading --------------------------------------------------------------------------------
 

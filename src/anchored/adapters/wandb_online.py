@@ -5,6 +5,7 @@ Every call asks the server anew: somebody else may have written in between.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -18,7 +19,7 @@ from anchored.adapters.wandb_writing import put_files, undisturbed, write_entry
 from anchored.decisions.redaction import url_without_credentials
 from anchored.decisions.tags import MODEL
 from anchored.errors import TrackerFailed
-from anchored.ports import LoggedFiles
+from anchored.ports import LoggedFiles, Pages
 from anchored.records import Ended
 
 # W&B's own waits would keep a run hanging for minutes: Prefect retries.
@@ -52,6 +53,18 @@ class OnlineRuns:
         self._base_url, self.project, self._entity = base_url, project, entity
         self.place = "/".join(filter(None, (url_without_credentials(base_url), entity)))
         self._elsewhere: dict[str, str] = {}  # projects of runs that were found in others, by id
+
+    def pages(self) -> Pages:
+        """The project's page; without an entity that of the server, which knows whose it is."""
+        import wandb
+
+        settings = wandb.Settings(
+            base_url=url_without_credentials(self._base_url),
+            app_url_override=os.environ.get("WANDB_APP_URL"),
+            entity=self._entity or None,
+            project=self.project,
+        )
+        return Pages(settings.project_url if self._entity else settings.app_url)
 
     # --- reading --------------------------------------------------------------------------------
 

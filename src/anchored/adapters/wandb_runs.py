@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from anchored.ports import LoggedFiles
+from anchored.ports import LoggedFiles, Pages
 from anchored.records import Ended
 
 OWN = frozenset({"_wandb", "_step", "_runtime", "_timestamp"})  # W&B's, in config and summary
@@ -69,6 +69,9 @@ class WandbRuns(Protocol):
 
     place: str  # as it may be told, and as a run's record has it
     project: str
+
+    def pages(self) -> Pages:
+        """Where people look at the project's runs. Asks nobody."""
 
     def find(self, run_id: str) -> WandbRun | None:
         """The run of this id; None where there is none."""

@@ -22,7 +22,7 @@ from anchored.adapters.wandb_names import artifact_name
 from anchored.adapters.wandb_runs import OWN, Entry, LinkedVersion, LoggedModel, WandbRun, WandbRuns
 from anchored.decisions.tags import ATTEMPT, MODEL, is_tag
 from anchored.errors import AnchoredError, TrackerFailed, UnknownRun
-from anchored.ports import NO_FILES, NOTHING, LoggedFiles, ModelContent
+from anchored.ports import NO_FILES, NOTHING, LoggedFiles, ModelContent, Pages
 from anchored.records import Ended, ModelVersion, ParamValue, TrackedRun
 
 # W&B takes neither from a client, and a run is written by several of its runs of the SDK.
@@ -188,6 +188,10 @@ class WandbTracker:
         """The experiment's runs, newest first."""
         with self._calling():
             return _newest_first(self._runs.newest(limit))[:limit]
+
+    def pages(self) -> Pages:
+        """The project's page, or the folder with the command that shows it."""
+        return self._runs.pages()
 
     # --- registered models ----------------------------------------------------------------------
 

@@ -124,7 +124,7 @@ def parser() -> _Parser:
     promote.add_argument(
         "--alias", default="champion", metavar="ALIAS", help="the alias (default: champion)"
     )
-    command("up", "Start Prefect, the MLflow UI and the deployments in the background.")
+    command("up", "Start Prefect, the tracker's pages and the deployments in the background.")
     command("down", "Stop what `up` started; all data stays.")
     command("status", "Say what of the local stack runs, and where.")
     demo = command("demo", "The sample training repo on real data, and the whole story on it.")

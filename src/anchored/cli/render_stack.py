@@ -23,7 +23,8 @@ def places(stack: Standing, here: str) -> Table:
     table.add_column(overflow="fold")
     rows = {
         "Prefect": stack.prefect,
-        "MLflow": stack.tracker,
+        stack.title or "tracker": stack.tracker,
+        "to see runs": stack.hint,
         "deployments": "  ".join(stack.deployments),
         "by itself": _scheduled(stack.deployments),
         "data": _seen_from(here, str(stack.folder)),

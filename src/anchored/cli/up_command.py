@@ -12,6 +12,7 @@ from rich.console import Console
 from anchored.cli import console, render
 from anchored.cli.render_stack import places
 from anchored.ports import Silent
+from anchored.records import TITLES
 from anchored.stack.parts import Wanted
 from anchored.stack.up import bring_up
 from anchored.workspace import open_repo, served_as
@@ -24,7 +25,12 @@ def run(arguments: Namespace) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = getattr(arguments, "repo", None)
     repo = open_repo(given)
-    wanted = Wanted(served=served_as(given), tracker_uri=repo.tracker.uri)
+    wanted = Wanted(
+        served=served_as(given),
+        tracker=TITLES[repo.tracker.kind],
+        tracker_uri=repo.tracker.uri,
+        pages=repo.tracker.pages(),
+    )
     found = bring_up(repo.root, wanted, Steps(console.err()))
     if getattr(arguments, "json", False):
         render.print_json(found.to_json())

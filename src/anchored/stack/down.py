@@ -43,7 +43,7 @@ def take_down(root: Path, report: Report) -> tuple[str, ...]:
         # Flow runs whose worker was killed, and what a killed `up` had no time to note.
         left = strays(folder)
         end(left, grace=FLOW_GRACE)
-        write_stack(root, replace(record, processes={}, shows="", elsewhere=""))
+        write_stack(root, replace(record, processes={}, shows="", elsewhere="", hint=""))
     return tuple(running) or (("strays",) if left else ())
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from anchored import __version__
-from anchored.adapters.mlflow_pages import ADDRESS
 from anchored.errors import ServiceFailed
-from anchored.journal import FOLDER as JOURNALS
 from anchored.loopback import HOST, answers, asked
+from anchored.ports import Pages
 from anchored.stack.processes import environment
 from anchored.stack_record import PREFECT, TRACKER, WORKER, digest
 
@@ -35,46 +34,46 @@ QUIET = {
     "PREFECT_LOGGING_COLORS": "false",
 }
 
-PAGES = {
-    # Nothing here would do the jobs that MLflow's pages offer then.
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    # Old runs in a folder are for looking at, too: MLflow 3.17 refuses them without this.
-    "MLFLOW_ALLOW_FILE_STORE": "true",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A process of the stack. `answers` takes when it was started, in seconds since the epoch."""
+    """A process of the stack. `answers` takes when it was started, in seconds since the epoch.
+
+    `leads_to` is an address that files and our environment lead it to.
+    """
 
     title: str
     argv: tuple[str, ...]
     settings: Mapping[str, str]
     answers: Callable[[float], bool]
+    leads_to: str = field(default="", repr=False)
 
     @property
     def made_of(self) -> str:
         """Tells this command with these settings from any other."""
-        return digest(*self.argv, *(f"{name}={self.settings[name]}" for name in self.settings))
+        settings = [f"{name}={value}" for name, value in self.settings.items()]
+        return digest(*self.argv, *settings, self.leads_to)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the stack is for: the tracker that it shows, and the repo that its worker is given.
 
-    That one is a path, or a URL, which flows follow. Both may hold passwords.
+    That one is a path, or a URL, which flows follow. Both may hold passwords. `tracker` is its name
+    as people know it.
     """
 
-    served: str = field(default="", repr=False)
-    tracker_uri: str = field(default="", repr=False)
+    served: str = field(repr=False)
+    tracker: str
+    tracker_uri: str = field(repr=False)
+    pages: Pages
 
 
-def parts_of(
-    root: Path, folder: Path, *, wanted: Wanted, ports: Mapping[str, int]
-) -> dict[str, Part]:
-    """The parts by name, in the order of their start; the tracker has one if it has a port."""
+def parts_of(folder: Path, *, wanted: Wanted, ports: Mapping[str, int]) -> dict[str, Part]:
+    """The parts by name, in the order of their start; the tracker's if there is one to serve."""
     # -P: the folder that they run in is not one to import from.
     python, prefect = (sys.executable, "-P", "-m"), f"http://{HOST}:{ports[PREFECT]}"
+    tests = tests_of(ports)
     client = QUIET | {
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": f"{prefect}/api",
@@ -91,28 +90,36 @@ def parts_of(
                 "PREFECT_SERVER_API_PORT": str(ports[PREFECT]),
                 "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
             },
-            answers=lambda _since: answers(f"{prefect}/api/health"),
+            answers=tests[PREFECT],
         )
     }
-    if TRACKER in ports:
-        pages = f"http://{HOST}:{ports[TRACKER]}"
-        artifacts, lock = (root / "mlruns").as_uri(), root / JOURNALS / "tracker.lock"
+    if (server := wanted.pages.server) is not None:
         parts[TRACKER] = Part(
-            title="MLflow",
-            argv=(*python, "anchored.adapters.mlflow_pages", str(ports[TRACKER]), artifacts,
-                  str(lock)),
-            settings=QUIET | PAGES | {ADDRESS: wanted.tracker_uri},
-            answers=lambda _since: answers(f"{pages}/health"),
-        )  # fmt: skip
+            title=wanted.tracker,
+            argv=(*python, server.module, str(ports[TRACKER]), *server.arguments),
+            settings=QUIET | dict(server.settings),
+            answers=tests[TRACKER],
+        )
     parts[WORKER] = Part(
         title="the worker",
         argv=(*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process",
               "--name", WORKER_NAME),
         settings=client
         | {"ANCHORED_REPO": wanted.served, "PREFECT_WORKER_QUERY_SECONDS": str(QUERY)},
-        answers=lambda since: _worker_is_there(prefect, since),
+        answers=tests[WORKER],
+        leads_to=wanted.tracker_uri,
     )  # fmt: skip
     return parts
+
+
+def tests_of(ports: Mapping[str, int]) -> dict[str, Callable[[float], bool]]:
+    """By part whether it answers, as `Part` has it."""
+    prefect = f"http://{HOST}:{ports[PREFECT]}"
+    return {
+        PREFECT: lambda _since: answers(f"{prefect}/api/health"),
+        TRACKER: lambda _since: answers(f"http://{HOST}:{ports[TRACKER]}/"),
+        WORKER: lambda since: _worker_is_there(prefect, since),
+    }
 
 
 def deployment_file() -> Path:

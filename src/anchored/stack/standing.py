@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from anchored.stack.parts import Wanted, deployments, parts_of
+from anchored.stack.parts import deployments, tests_of
 from anchored.stack.processes import memory_of, tree_of
 from anchored.stack_record import FOLDER, PREFECT, TRACKER, WORKER, StackRecord, read_stack
 
@@ -32,12 +32,17 @@ class PartStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The stack as it is. URLs of what does not run are empty; None is a part that does not."""
+    """The stack as it is. URLs of what does not run are empty; None is a part that does not.
+
+    `title` is the tracker's name, `hint` how to look at it where no browser does.
+    """
 
     folder: Path
     was_up: bool
     prefect: str = ""
     tracker: str = ""
+    title: str = ""
+    hint: str = ""
     deployments: dict[str, tuple[str, ...]] = field(default_factory=dict)  # with schedules
     parts: dict[str, PartStanding | None] = field(default_factory=dict)
 
@@ -82,14 +87,15 @@ def standing(root: Path) -> Standing:
     if not record.processes:
         return known
     names = [PREFECT, *([TRACKER] if record.shows else []), WORKER]
-    ports = {name: port for name, port in record.ports.items() if name in names}
-    wanted = parts_of(root, folder, wanted=Wanted(), ports=ports)
-    parts = {name: _part(record, name, wanted[name].answers) for name in names}
+    tests = tests_of(record.ports)
+    parts = {name: _part(record, name, tests[name]) for name in names}
     prefect = parts[PREFECT]
     return Standing(
         folder,
         was_up=True,
         prefect=record.url(PREFECT) if prefect else "",
+        title=record.title,
+        hint=record.hint,
         tracker=record.url(TRACKER) if parts.get(TRACKER) else record.elsewhere,
         deployments=deployments(record.url(PREFECT)) if prefect and prefect.answers else {},
         parts=parts,

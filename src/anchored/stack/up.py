@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psutil
 
-from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import NotReady
 from anchored.loopback import free_port
 from anchored.ports import Report
@@ -63,16 +62,13 @@ class _Stack:
 
     def __init__(self, root: Path, folder: Path, wanted: Wanted, report: Report) -> None:
         self._root, self._folder, self._report = root, folder, report
-        self._record = _with_ports(read_stack(root), wanted.tracker_uri)
-        ports = dict(self._record.ports)
-        if self._record.elsewhere:
-            ports.pop(TRACKER, None)
-        self._parts = parts_of(root, folder, wanted=wanted, ports=ports)
+        self._record = _noted(read_stack(root), wanted)
+        self._parts = parts_of(folder, wanted=wanted, ports=self._record.ports)
         self._begun: list[str] = []
 
     def bring_up(self) -> None:
         """All parts, those that wait for nobody at once."""
-        # A tracker that has become a server elsewhere is no longer ours to show.
+        # A tracker that is to be seen elsewhere by now is no longer ours to show.
         gone = [name for name in self._record.processes if name not in self._parts]
         self._record = ended(self._root, self._record, gone)
         servers = [name for name in self._parts if name != WORKER]
@@ -152,12 +148,20 @@ class _Stack:
         write_stack(self._root, self._record)
 
 
-def _with_ports(record: StackRecord, tracker_uri: str) -> StackRecord:
-    """The ports of last time, or others where somebody else listens there now."""
-    elsewhere = url_without_credentials(tracker_uri) if tracker_uri.startswith("http") else ""
-    ports = dict(record.ports)
-    for name in (PREFECT,) if elsewhere else (PREFECT, TRACKER):
+def _noted(record: StackRecord, wanted: Wanted) -> StackRecord:
+    """The record with what is wanted.
+
+    Ports are those of last time, or others where somebody else listens there now.
+    """
+    pages, ports = wanted.pages, dict(record.ports)
+    for name in (PREFECT, TRACKER) if pages.server else (PREFECT,):
         if not record.runs(name):
             ports[name] = free_port(ports.get(name))
-    shows = "" if elsewhere else digest(tracker_uri)
-    return replace(record, ports=ports, shows=shows, elsewhere=elsewhere)
+    return replace(
+        record,
+        ports=ports,
+        title=wanted.tracker,
+        shows=digest(wanted.tracker_uri) if pages.server else "",
+        elsewhere=pages.url,
+        hint=pages.hint,
+    )
