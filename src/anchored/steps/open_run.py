@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from anchored.config import FILE, PYPROJECT, Config
 from anchored.decisions import tags
@@ -157,10 +158,10 @@ def opened(repo: TrainingRepo, journal: Journal) -> Journal:
     run, own = journal.run, {tags.ATTEMPT: journal.key}
     if journal.retrain and repo.config_at(journal.pinned).gate:
         own[tags.GATE] = PENDING
-    if repo.code.managed and str(repo.root) in repo.tracker.uri:
+    if repo.code.managed and str(repo.root) in unquote(repo.tracker.uri):
         repo.report.warn(
-            f"only this machine will know of the run: tracker.uri in {FILE} is a relative path,"
-            f" which leads into the clone that is kept here, {repo.root}"
+            f"only this machine will know of the run: by {FILE}, tracker runs are kept in the clone"
+            f" that is here, {repo.root}"
         )
     tracked = repo.tracker.open_run(
         name=run.name,
