@@ -13,11 +13,13 @@ from typing import Any
 
 import yaml
 
+from anchored.decisions.audit import Audit, audit_of
 from anchored.decisions.gate import Outcome, Retrained
 from anchored.journal import new_key
 from anchored.ports import Silent
 from anchored.records import FlowLink, ModelVersion, Reproduction, RunRecord
 from anchored.steps import (
+    audit_runs,
     gate,
     log_run,
     open_run,
@@ -204,6 +206,17 @@ class Repo:
             raise
         finally:
             workspace.journals.release(key)
+
+    def audit(self, *, deep: bool = False) -> Audit:
+        """The steps of flows/audit.py in their order, in this process and without Prefect."""
+        workspace = self.open()
+        subjects = audit_runs.subjects(workspace)
+        traces = audit_runs.traces(workspace, subjects)
+        held = audit_runs.holdings(workspace, traces)
+        rotten: dict[Any, str] = {}
+        for batch in audit_runs.batches(held, deep=deep):
+            rotten |= audit_runs.rotten(workspace, batch)
+        return audit_of(subjects, traces, held, rotten)
 
     def foreign(self, name: str, experiment: str = "sums", **tags: str) -> str:
         """The id of a run that a script of the user's own logged, with metrics if there are any."""

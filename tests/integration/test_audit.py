@@ -14,7 +14,7 @@ import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 
-from anchored.decisions.audit import Audit, Problem, audit_of
+from anchored.decisions.audit import Audit, Problem
 from anchored.errors import GitRemoteFailed, NotReady, RemoteFailed, RunFailed
 from anchored.ports import Silent
 from anchored.records import RunRecord
@@ -26,21 +26,9 @@ from tests.services.prefect_server import PrefectServer
 FOLDER = ("data/set/a.csv", "data/set/deep/b.csv")
 
 
-def audited(repo: Repo, *, deep: bool = False) -> Audit:
-    """The steps of flows/audit.py in their order, in this process and without Prefect."""
-    workspace = repo.open()
-    subjects = steps.subjects(workspace)
-    traces = steps.traces(workspace, subjects)
-    held = steps.holdings(workspace, traces)
-    rotten: dict[Any, str] = {}
-    for batch in steps.batches(held, deep=deep):
-        rotten |= steps.rotten(workspace, batch)
-    return audit_of(subjects, traces, held, rotten)
-
-
 def found(repo: Repo, *, deep: bool = False) -> list[tuple[str, str]]:
     """Name of the run and problem of every finding."""
-    return [(f.name, str(f.problem)) for f in audited(repo, deep=deep).findings]
+    return [(f.name, str(f.problem)) for f in repo.audit(deep=deep).findings]
 
 
 def in_store(repo: Repo, md5: str) -> Path:
@@ -73,7 +61,7 @@ def child(repo: Repo, run: RunRecord, path: str) -> str:
 def test_what_was_sealed_is_clean_and_the_repo_is_left_alone(repo: Repo, one: RunRecord) -> None:
     repo.run("two", params={"power": 2})
     before, refs = repo.state(), repo.git("show-ref")
-    audit = audited(repo, deep=True)
+    audit = repo.audit(deep=True)
     assert audit.to_json() == {
         "runs": 2, "reproducible": 2, "findings": [], "objects": 6, "seconds": 0.0,
     }  # fmt: skip
@@ -94,7 +82,7 @@ def test_objects_that_the_remote_lost_are_named_for_every_run_that_shared_them(
         in_store(repo, md5).unlink()
     if cold:
         shutil.rmtree(repo.root / ".dvc/cache")
-    audit = audited(repo)
+    audit = repo.audit()
     assert (audit.runs, audit.reproducible, audit.is_clean) == (2, 0, False)
     assert {f.problem for f in audit.findings} == {Problem.OBJECT_MISSING}
     for run in (one, two):
@@ -109,7 +97,7 @@ def test_a_folder_whose_listing_is_gone(repo: Repo, one: RunRecord, cold: bool) 
     in_store(repo, one.data[1].md5).unlink()
     if cold:
         shutil.rmtree(repo.root / ".dvc/cache")
-    (finding,) = audited(repo).findings
+    (finding,) = repo.audit().findings
     assert finding.problem == Problem.OBJECT_MISSING
     assert finding.detail == f"data/set: object {one.data[1].md5} is not in the remote"
 
@@ -121,7 +109,7 @@ def test_an_object_of_another_size_is_corrupt(repo: Repo, one: RunRecord, cold: 
         overwrite(in_store(repo, md5), b"something else")
     if cold:
         shutil.rmtree(repo.root / ".dvc/cache")
-    audit = audited(repo)
+    audit = repo.audit()
     assert {f.problem for f in audit.findings} == {Problem.OBJECT_CORRUPT}
     actual = hashlib.md5(b"something else").hexdigest()
     assert [f.detail for f in audit.findings] == [
@@ -145,7 +133,7 @@ def test_a_corrupt_listing_is_found_in_the_cache_and_in_the_remote(
     overwrite(cached, b"[]")
     assert found(repo) == [], "the remote's own is whole"
     overwrite(in_store(repo, md5), b"[]")
-    (finding,) = audited(repo).findings
+    (finding,) = repo.audit().findings
     assert (finding.problem, md5 in finding.detail) == (Problem.OBJECT_CORRUPT, True)
 
 
@@ -161,7 +149,7 @@ def test_a_commit_that_only_this_clone_has_is_unreachable(repo: Repo, one: RunRe
     assert found(repo) == [], "the branch leads to it"
     squashed = repo.git("commit-tree", "-m", "Squashed", "HEAD^{tree}", "-p", "HEAD~3")
     repo.git("push", "--quiet", "--force", "origin", f"{squashed}:main")
-    (finding,) = audited(repo).findings
+    (finding,) = repo.audit().findings
     assert (finding.problem, one.git.commit in finding.detail) == (
         Problem.COMMIT_UNREACHABLE, True,
     )  # fmt: skip
@@ -193,7 +181,7 @@ def test_a_fresh_clone_sees_all_and_keeps_its_refs(
     repo.git("push", "--quiet", "origin", "HEAD:main")
     refs = clone.git("show-ref")
     assert main in refs
-    audit = audited(clone)
+    audit = clone.audit()
     assert (audit.runs, audit.findings) == (2, ())
     assert clone.git("show-ref") == refs
     repo.git("push", "--quiet", "origin", ":" + one.git.ref)
@@ -206,10 +194,10 @@ def test_a_fresh_clone_sees_all_and_keeps_its_refs(
     repo.git("clone", "--quiet", "--depth=1", url, str(between.root), cwd=tmp_path)
     shallow.git("remote", "set-url", "origin", between.root.as_uri())
     with pytest.raises(NotReady, match="shallow, and so is the Git remote"):
-        audited(shallow)
+        shallow.audit()
     shallow.git("remote", "set-url", "origin", url)
     refs = shallow.git("show-ref")
-    assert audited(shallow).findings == ()
+    assert shallow.audit().findings == ()
     assert shallow.git("show-ref") == refs
 
 
@@ -254,7 +242,7 @@ def test_tags_that_were_tampered_with_do_not_match_the_pointers(repo: Repo, one:
     client(repo).set_tag(one.run_id, "dvc_model_md5/models/model.bin", one.model[0].md5)
     assert found(repo) == []
     client(repo).set_tag(one.run_id, "dvc_data_md5", "0" * 32)
-    (mismatch, missing) = audited(repo).findings
+    (mismatch, missing) = repo.audit().findings
     assert (mismatch.problem, missing.problem) == (
         Problem.POINTER_MISMATCH, Problem.OBJECT_MISSING,
     )  # fmt: skip
@@ -295,7 +283,7 @@ def test_runs_that_never_were_whole_are_told_apart_and_reproductions_left_out(
     repo.script("raise SystemExit(3)\n")
     with pytest.raises(RunFailed):
         repo.run("bad")
-    audit = audited(repo)
+    audit = repo.audit()
     assert (audit.runs, audit.reproducible, audit.is_clean) == (3, 1, True)
     said = {f.name: (f.problem, f.detail) for f in audit.findings}
     assert said["two"] == (Problem.UNSEALED, "the run is trained")
@@ -331,7 +319,7 @@ def test_runs_that_anchored_did_not_make(repo: Repo) -> None:
     repo.foreign("short", git_commit=second[:10], dvc_data_md5=data)
     repo.foreign("both", git_commit=second, dvc_data_md5=data, dvc_model_md5=model)
     assert found(repo) == []
-    assert audited(repo).runs == 3
+    assert repo.audit().runs == 3
     repo.foreign("other", git_commit=second, dvc_data_md5=data, dvc_model_md5="0" * 32)
     assert found(repo) == [("other", "pointer-mismatch"), ("other", "object-missing")]
     in_store(repo, model).unlink()
@@ -386,18 +374,18 @@ def test_a_folder_of_dvc_2(repo: Repo) -> None:
     repo.foreign("old", git_commit=repo.head, dvc_data_md5=folder)
     assert found(repo, deep=True) == []
     (repo.store / inside[:2] / inside[2:]).unlink()
-    (finding,) = audited(repo).findings
+    (finding,) = repo.audit().findings
     assert finding.detail == f"data/numbers.csv/a.csv: object {inside} is not in the remote"
 
 
 def test_services_that_do_not_answer_are_no_findings(repo: Repo, one: RunRecord) -> None:
     repo.store.rename(repo.store.with_name("elsewhere"))
     with pytest.raises(RemoteFailed, match="not there"):
-        audited(repo)
+        repo.audit()
     repo.store.with_name("elsewhere").rename(repo.store)
     repo.origin.rename(repo.origin.with_name("gone.git"))
     with pytest.raises(GitRemoteFailed):
-        audited(repo)
+        repo.audit()
 
 
 def test_on_s3(repo: Repo, tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -421,7 +409,7 @@ def test_on_s3(repo: Repo, tmp_path: Path, request: pytest.FixtureRequest) -> No
     ]  # fmt: skip
     assert remote.server is not None
     with remote.server.down(), pytest.raises(RemoteFailed):
-        audited(repo)
+        repo.audit()
 
 
 def test_the_command_and_its_flow(
@@ -478,7 +466,7 @@ def test_the_command_and_its_flow(
 
 
 def test_nothing_to_audit(repo: Repo) -> None:
-    assert audited(repo) == Audit(runs=0, reproducible=0)
+    assert repo.audit() == Audit(runs=0, reproducible=0)
 
 
 def test_hashing_tells_how_far_it_is(repo: Repo, one: RunRecord) -> None:

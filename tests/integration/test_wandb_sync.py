@@ -16,7 +16,6 @@ from anchored.adapters.wandb_online import OnlineRuns
 from anchored.adapters.wandb_tracker import WandbTracker
 from anchored.records import RunRecord
 from anchored.steps.find_runs import found
-from tests.integration.test_audit import audited
 from tests.repos import Repo
 from tests.services.wandb_standin import WandbStandin
 
@@ -100,7 +99,7 @@ def test_a_synced_run_is_reproduced_audited_and_promoted_online(
     assert (again.run, str(again.verdict)) == (run.run_id, "identical")
     assert by_hand(standin, run).config["anchored.verdict"] == "identical"
     assert by_hand(standin, run).state == "finished"
-    assert audited(offline).findings == ()
+    assert offline.audit().findings == ()
     version = offline.promote("one")
     assert version.aliases == ("champion",)
     assert found(offline.open(), "@champion").run_id == run.run_id
