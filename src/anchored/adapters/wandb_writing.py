@@ -29,7 +29,10 @@ QUIET = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
 
 def load() -> None:
     """Imports the SDK and starts its service, as the first entry would."""
+    # The first `wandb.init` imports the other two, which takes half a second (wandb 0.31.0).
+    import requests  # noqa: F401
     import wandb
+    import wandb.sdk.launch
 
     with undisturbed():
         wandb.setup(wandb.Settings(silent=True))
