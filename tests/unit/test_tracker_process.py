@@ -22,7 +22,7 @@ def load(uri: str) -> None:
 class Echo:
     """A tracker for tests: says what it is told."""
 
-    kind, uri, takes_runs = "echo", "here", True
+    kind, uri, takes_runs, keeps_models = "echo", "here", True, False
 
     def say(self, word: str, *, after: float = 0) -> str:
         time.sleep(after)
@@ -82,6 +82,17 @@ def test_a_process_that_is_gone_is_a_failed_tracker(echo: TrackerProcess) -> Non
     psutil.Process(echo._process.pid).kill()
     with pytest.raises(TrackerFailed, match="has ended"):
         echo.say("anyone?")
+
+
+def test_a_library_that_is_not_there_is_left_to_others_to_tell(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    process = TrackerProcess("tests.unit.no_such_adapter", "elsewhere")
+    process.take(Echo())
+    assert process.say("all the same") == "all the same"
+    process._process.kill()
+    process._process.wait()
+    assert capfd.readouterr().err == ""
 
 
 def _interrupt(*_: object) -> None:

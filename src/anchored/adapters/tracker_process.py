@@ -20,6 +20,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
 from anchored.errors import AnchoredError, TrackerFailed
@@ -119,5 +120,7 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     # Importing makes a hundred thousand objects and no garbage; looking for some takes a tenth.
     gc.set_threshold(300_000, 20, 50)
-    importlib.import_module(sys.argv[1]).load(sys.argv[2])
+    # Of a library that is not there, whoever makes the tracker says it better.
+    with suppress(ImportError):
+        importlib.import_module(sys.argv[1]).load(sys.argv[2])
     serve(sys.stdin.buffer, answers_to)
