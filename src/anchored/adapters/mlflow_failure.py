@@ -1,4 +1,4 @@
-"""Errors of MLflow, and of the HTTP client below it, as ours."""
+"""MLflow's errors, and those of the HTTP client below it, as ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REFUSALS = {"UNAUTHENTICATED": 401, "CUSTOMER_UNAUTHORIZED": 401, "PERMISSION_DE
 
 
 def failure(error: Exception, uri: str, run_id: str) -> Exception:
-    """What is to be said where a call to MLflow failed."""
+    """What is to be said where a call to MLflow, about a run if an id is given, failed."""
     code = getattr(error, "error_code", "")
     if code == "RESOURCE_DOES_NOT_EXIST" and run_id:
         return UnknownRun(f"MLflow at {uri} has no run {run_id}")
@@ -49,7 +49,7 @@ def _refused(error: Exception, uri: str) -> TrackerFailed | None:
 
 
 def is_absent(error: Exception) -> bool:
-    """Whether an error says that there is no such artifact."""
+    """Whether a call failed since there is no such thing."""
     text = str(error).lower()
     code = getattr(error, "error_code", "")
     return code == "RESOURCE_DOES_NOT_EXIST" or "no such" in text or "not found" in text

@@ -22,6 +22,12 @@ def resolved(uri: str, root: Path) -> str:
     return Path(root.absolute() / Path(path).expanduser()).as_uri()
 
 
+def database_of(uri: str) -> Path | None:
+    """The file of a resolved SQLite URI; None for anything else, a database in memory too."""
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///(/[^?]+)(?:\?.*)?", uri)
+    return Path(match[1]) if match else None
+
+
 def folder_of(uri: str) -> Path:
     """The folder of a resolved file store."""
     return Path(unquote(urlsplit(uri).path))

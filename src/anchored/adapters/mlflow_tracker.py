@@ -20,7 +20,7 @@ from anchored.adapters.files import link_or_copy
 from anchored.adapters.mlflow_failure import failure, is_absent
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
 from anchored.adapters.mlflow_pages import page_server
-from anchored.adapters.mlflow_place import folder_of, is_file_store, resolved
+from anchored.adapters.mlflow_place import database_of, folder_of, is_file_store, resolved
 from anchored.adapters.mlflow_registry import UPLOADING, MlflowRegistry
 from anchored.adapters.script_store import metrics_kept_in
 from anchored.decisions.redaction import redact, url_without_credentials
@@ -39,6 +39,7 @@ PATIENCE = {
 }
 # MLflow 3.17 refuses file stores without it. They are for runs of old, and what is said of them.
 FILE_STORE = {"MLFLOW_ALLOW_FILE_STORE": "true"}
+RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,255}", re.ASCII)  # as MLflow's own check has it
 BATCH, PAGE = 100, 1_000
 STATUS = {Ended.FINISHED: "FINISHED", Ended.FAILED: "FAILED", Ended.KILLED: "KILLED"}
 ENDINGS = {status: ending for ending, status in STATUS.items()}
@@ -92,6 +93,11 @@ class MlflowTracker:
             )
         with locked(self._lock):
             return MlflowClient(tracking_uri=self.uri)
+
+    @property
+    def _is_unmade(self) -> bool:
+        """Whether its database is yet to be made: by the first run, not by who only looks."""
+        return (file := database_of(self.uri)) is not None and not file.exists()
 
     @cached_property
     def _experiment_id(self) -> str:
@@ -157,6 +163,8 @@ class MlflowTracker:
 
     def run(self, run_id: str) -> TrackedRun:
         """The run of this id. Raises `UnknownRun`."""
+        if self._is_unmade or not RUN_ID.fullmatch(run_id):
+            raise UnknownRun(f"MLflow at {redact(self.uri)} has no run {run_id}")
         with self._calling(run_id):
             return self._tracked(self._client.get_run(run_id))
 
@@ -339,7 +347,9 @@ class MlflowTracker:
 
     def runs_starting_with(self, prefix: str) -> list[TrackedRun]:
         """The experiment's runs whose id starts so, newest first."""
-        return list(self._search(f"attributes.run_id LIKE '{prefix}%'"))
+        found = self._search(f"attributes.run_id LIKE '{prefix}%'")
+        # To LIKE, `_` is any character, and in SQLite a letter is both of its cases.
+        return [run for run in found if run.run_id.startswith(prefix)]
 
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""
@@ -355,6 +365,8 @@ class MlflowTracker:
         self, query: str, limit: int | None = None, *, everywhere: bool = False
     ) -> Iterator[TrackedRun]:
         token, left = None, limit
+        if self._is_unmade:
+            return
         with self._calling():
             # Asking makes no experiment: whoever only looks changes nothing.
             if self._found_experiment() is None and not everywhere:
@@ -400,6 +412,8 @@ class MlflowTracker:
 
     def version_of_alias(self, model: str, alias: str) -> ModelVersion | None:
         """The version of a registered model that bears an alias; None where none does."""
+        if self._is_unmade:
+            return None
         with self._calling():
             return self._registry.version_of_alias(model, alias)
 
