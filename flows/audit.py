@@ -12,23 +12,24 @@ from anchored.decisions.audit import Audit, RunsLost, audit_of
 from anchored.decisions.audit_facts import ObjectName
 from anchored.errors import AnchoredError
 from anchored.steps.audit_runs import batches
-from anchored.workspace import address_of, open_repo
+from anchored.workspace import TrackerKind, address_of, open_repo
 from tasks.audit_runs import as_one, ask_git, ask_remote, ask_tracker, hash_objects, tell_audit
-from tasks.open_clone import training_root
+from tasks.open_clone import chosen_repo
 
 
 def _name() -> str:
-    repo = runtime.flow_run.parameters.get("repo")
+    given = runtime.flow_run.parameters
+    repo = given.get("repo")
     if address := address_of(repo):
         return f"audit {address.name}"
     # A repo that cannot be opened is refused by the flow itself, with words.
     with suppress(AnchoredError):
-        return f"audit {open_repo(repo).config.experiment}"
+        return f"audit {open_repo(repo, tracker=given.get('tracker')).config.experiment}"
     return "audit"
 
 
 @flow(name="audit", flow_run_name=_name, persist_result=False, validate_parameters=False)
-def audit(repo: str | None = None, deep: bool = False) -> Audit:
+def audit(repo: str | None = None, deep: bool = False, tracker: TrackerKind | None = None) -> Audit:
     """What is wrong with any run of the experiment: commit, pointers, objects, environment.
 
     The flow run fails where a run that was sealed is lost, so that somebody is told.
@@ -36,19 +37,20 @@ def audit(repo: str | None = None, deep: bool = False) -> Audit:
     Args:
         repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
         deep: Hash every byte in the DVC remote, too.
+        tracker: Kind of tracker whose runs to audit. Default: the configured one.
 
     """
     begun = time.monotonic()
-    root = training_root(repo)
-    subjects = ask_tracker(root)
-    traces = ask_git(root, as_one(subjects))
-    held = ask_remote(root, as_one(traces))
+    chosen = chosen_repo(repo, tracker)
+    subjects = ask_tracker(chosen)
+    traces = ask_git(chosen, as_one(subjects))
+    held = ask_remote(chosen, as_one(traces))
     rotten: dict[ObjectName, str] = {}
     for batch in batches(held, deep=deep):
-        rotten |= hash_objects(root, as_one(batch))
+        rotten |= hash_objects(chosen, as_one(batch))
     found = audit_of(subjects, traces, held, rotten)
     found = replace(found, seconds=time.monotonic() - begun)
-    tell_audit(root, as_one(found))
+    tell_audit(chosen, as_one(found))
     if not found.is_clean:
         raise RunsLost(found)
     return found

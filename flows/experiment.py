@@ -9,9 +9,10 @@ from prefect import flow, runtime
 from anchored.journal import Journal, new_key
 from anchored.steps.close_run import may_be_resumed
 from anchored.steps.seal import Sealed
-from anchored.workspace import open_repo
-from tasks.open_clone import training_root
+from anchored.workspace import TrackerKind
+from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run, take_up_run
+from tasks.reporting import RepoChoice, opened
 from tasks.seal_run import close_run, seal_run
 from tasks.state_hooks import close_cut_off, close_dead
 from tasks.train_and_log import fetch_inputs, train_and_log
@@ -33,12 +34,13 @@ def _name() -> str:
     on_crashed=[close_cut_off],
     on_failure=[close_cut_off],
 )
-def experiment(
+def experiment(  # noqa: PLR0917 - what Prefect's form shows
     repo: str | None = None,
     run_name: str | None = None,
     params: dict[str, Any] | None = None,
     snapshot: bool = False,
     resume: str | None = None,
+    tracker: TrackerKind | None = None,
 ) -> Sealed:
     """One training run, sealed: code, data and model in one commit, named by one tracker run.
 
@@ -48,32 +50,34 @@ def experiment(
         params: Parameters on top of `[train.params]`.
         snapshot: Pin uncommitted changes to this run alone instead of refusing them.
         resume: Key of a run that was cut off; the other parameters are then its own.
+        tracker: Kind of tracker that such a run was opened in. Default: the configured one, which
+            is where new runs go.
 
     """
-    root = training_root(repo)
-    close_dead(root)
+    chosen = chosen_repo(repo, tracker if resume else None)
+    close_dead(chosen)
     if resume:
-        run = take_up_run(root, resume)
+        run = take_up_run(chosen, resume)
     else:
-        run = open_run(root, run_name, params or {}, snapshot=snapshot, key=new_key())
-    return sealed_run(root, run)
+        run = open_run(chosen, run_name, params or {}, snapshot=snapshot, key=new_key())
+    return sealed_run(chosen, run)
 
 
-def sealed_run(root: str, run: Journal) -> Sealed:
+def sealed_run(repo: RepoChoice, run: Journal) -> Sealed:
     """Takes a run that is open from where it stands to its seal, or to its end as failed."""
     try:
         # Each step hands the run on to the next one: Prefect draws its graph by that.
-        run = version_data(root, run)
-        run = push_data(root, run)
-        run = fetch_inputs(root, run)
-        run = train_and_log(root, run)
-        run = version_model(root, run)
-        run = push_model(root, run)
-        run = push_refs(root, run)
-        return seal_run(root, run)
+        run = version_data(repo, run)
+        run = push_data(repo, run)
+        run = fetch_inputs(repo, run)
+        run = train_and_log(repo, run)
+        run = version_model(repo, run)
+        run = push_model(repo, run)
+        run = push_refs(repo, run)
+        return seal_run(repo, run)
     except BaseException as error:
-        if not may_be_resumed(open_repo(root), run.key, error):
-            close_run(root, run, error, killed=not isinstance(error, Exception))
+        if not may_be_resumed(opened(repo), run.key, error):
+            close_run(repo, run, error, killed=not isinstance(error, Exception))
         raise
     finally:
-        open_repo(root).journals.release(run.key)
+        opened(repo).journals.release(run.key)

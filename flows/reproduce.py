@@ -11,9 +11,10 @@ from anchored.decisions.verdict import parse_tolerances
 from anchored.journal import new_key
 from anchored.records import Reproduction
 from anchored.steps.reproduce import Request
-from anchored.workspace import open_repo
-from tasks.open_clone import training_root
+from anchored.workspace import TrackerKind
+from tasks.open_clone import chosen_repo
 from tasks.presenting import verdict_state
+from tasks.reporting import opened
 from tasks.reproduce_run import (
     fetch_run,
     locate_run,
@@ -44,6 +45,7 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
     environment: Literal["current", "recorded"] = "current",
     repeat: int = 1,
     latest: bool = False,
+    tracker: TrackerKind | None = None,
 ) -> Reproduction:
     """A verdict on a past run: identical, equivalent, different or failed, and why.
 
@@ -54,9 +56,11 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
         environment: Train in today's environment, or in one built from the recorded packages.
         repeat: Train so many times, and judge by how far these are apart from each other.
         latest: Take the newest of several runs of that name.
+        tracker: Kind of tracker that has the run, and gets the reproduction. Default: the
+            configured one.
 
     """
-    root = training_root(repo)
+    chosen = chosen_repo(repo, tracker)
     request = Request(
         tolerances=parse_tolerances(
             f"{name}={value}" for name, value in (tolerances or {}).items()
@@ -64,17 +68,17 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
         recorded_environment=environment == "recorded",
         repeat=repeat,
     )
-    close_dead(root)
-    original = locate_run(root, run_name, request, latest=latest)
-    run = open_reproduction(root, original, new_key())
+    close_dead(chosen)
+    original = locate_run(chosen, run_name, request, latest=latest)
+    run = open_reproduction(chosen, original, new_key())
     try:
-        fetched = fetch_run(root, original)
-        again = reproduce_run(root, run, original, fetched, request)
-        reproduction = record_verdict(root, run, original, again, request)
+        fetched = fetch_run(chosen, original)
+        again = reproduce_run(chosen, run, original, fetched, request)
+        reproduction = record_verdict(chosen, run, original, again, request)
         # Prefect takes a state for the flow run's end, and hands its data to the caller.
         return cast("Reproduction", verdict_state(reproduction))
     except BaseException as error:
-        close_run(root, run, error, killed=not isinstance(error, Exception))
+        close_run(chosen, run, error, killed=not isinstance(error, Exception))
         raise
     finally:
-        open_repo(root).journals.release(run.key)
+        opened(chosen).journals.release(run.key)

@@ -9,12 +9,11 @@ from prefect import flow, runtime
 
 from anchored.decisions.gate import Outcome, Retrained
 from anchored.journal import new_key
-from anchored.workspace import open_repo
 from flows.experiment import sealed_run
-from tasks.open_clone import training_root
+from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run
 from tasks.presenting_gate import retrained_state
-from tasks.reporting import RunLog
+from tasks.reporting import RepoChoice, RunLog, opened
 from tasks.retrain_run import find_equal_run, judge_run, promote_run, refresh_data
 from tasks.state_hooks import close_cut_off, close_dead
 
@@ -43,27 +42,27 @@ def retrain(
         params: Parameters on top of `[train.params]`.
 
     """
-    root = training_root(repo)
-    close_dead(root)
-    with open_repo(root).journals.alone("retrain", RunLog().say) as waited:
+    chosen = chosen_repo(repo)
+    close_dead(chosen)
+    with opened(chosen).journals.alone("retrain", RunLog().say) as waited:
         if waited:
-            training_root(repo)  # the one before may have moved the branch
-        retrained = _retrained(root, run_name, params or {})
+            chosen_repo(repo)  # the one before may have moved the branch
+        retrained = _retrained(chosen, run_name, params or {})
     # Prefect takes a state for the flow run's end, and hands its data to the caller.
     return cast("Retrained", retrained_state(retrained))
 
 
-def _retrained(root: str, run_name: str | None, params: dict[str, Any]) -> Retrained:
-    fresh = refresh_data(root, run_name, params)
-    equal = find_equal_run(root, fresh, params)
+def _retrained(repo: RepoChoice, run_name: str | None, params: dict[str, Any]) -> Retrained:
+    fresh = refresh_data(repo, run_name, params)
+    equal = find_equal_run(repo, fresh, params)
     if equal is not None and not equal.pending:
         return Retrained(Outcome.SKIPPED, equal.run, changed=fresh.changed)
     if equal is None:
-        opened = open_run(root, run_name, params, key=new_key(), fresh=fresh)
-        run = sealed_run(root, opened).run
+        begun = open_run(repo, run_name, params, key=new_key(), fresh=fresh)
+        run = sealed_run(repo, begun).run
     else:
         run = equal.run  # cut off before the gate
-    decision = judge_run(root, run)
+    decision = judge_run(repo, run)
     if decision is None:
         return Retrained(Outcome.SEALED, run, changed=fresh.changed)
-    return replace(promote_run(root, run, decision), changed=fresh.changed)
+    return replace(promote_run(repo, run, decision), changed=fresh.changed)

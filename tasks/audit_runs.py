@@ -17,7 +17,7 @@ from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
 from anchored.errors import GitRemoteFailed, RemoteFailed
 from anchored.steps import audit_runs as steps
 from tasks.presenting_audit import present_audit
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import ONCE, RETRIED
 
 Value = TypeVar("Value")
@@ -40,7 +40,7 @@ def _of_an_audit() -> Iterator[None]:
 
 
 @task(name="ask_tracker", task_run_name="ask tracker", **RETRIED)
-def ask_tracker(repo: str) -> tuple[Subject, ...]:
+def ask_tracker(repo: RepoChoice) -> tuple[Subject, ...]:
     """The experiment's runs with their environment records."""
     workspace = opened(repo)
     subjects = steps.subjects(workspace)
@@ -50,7 +50,7 @@ def ask_tracker(repo: str) -> tuple[Subject, ...]:
 
 
 @task(name="ask_git", task_run_name="ask git remote", **RETRIED)
-def ask_git(repo: str, subjects: tuple[Subject, ...]) -> dict[str, Trace]:
+def ask_git(repo: RepoChoice, subjects: tuple[Subject, ...]) -> dict[str, Trace]:
     """Where the runs' commits stand, and what the pointers in them name."""
     workspace = opened(repo)
     with _of_an_audit():
@@ -60,7 +60,7 @@ def ask_git(repo: str, subjects: tuple[Subject, ...]) -> dict[str, Trace]:
 
 
 @task(name="ask_remote", task_run_name="ask dvc remote", **RETRIED)
-def ask_remote(repo: str, traces: dict[str, Trace]) -> Holdings:
+def ask_remote(repo: RepoChoice, traces: dict[str, Trace]) -> Holdings:
     """What the DVC remote holds of what the runs need."""
     workspace = opened(repo)
     with _of_an_audit():
@@ -71,7 +71,7 @@ def ask_remote(repo: str, traces: dict[str, Trace]) -> Holdings:
 
 
 @task(name="hash_objects", task_run_name="hash objects", **RETRIED)
-def hash_objects(repo: str, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
+def hash_objects(repo: RepoChoice, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
     """Reads objects in the DVC remote; those whose bytes are not what their names say."""
     workspace = opened(repo)
     with _of_an_audit():
@@ -81,7 +81,7 @@ def hash_objects(repo: str, objects: Mapping[ObjectName, int]) -> dict[ObjectNam
 
 
 @task(name="tell_audit", task_run_name="tell", **ONCE)
-def tell_audit(repo: str, result: Audit) -> None:
+def tell_audit(repo: RepoChoice, result: Audit) -> None:
     """Says what was found in the log and, as artifacts, on Prefect's pages."""
     workspace = opened(repo)
     for finding in result.findings[:WARNED]:

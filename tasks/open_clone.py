@@ -5,13 +5,14 @@ from __future__ import annotations
 from prefect import task
 
 from anchored.workspace import address_of, root_of
-from tasks.reporting import RunLog
+from tasks.reporting import RepoChoice, RunLog
 from tasks.retrying import RETRIED
 
 
-def training_root(repo: str | None) -> str:
-    """The root of the training repo that a flow is given: around a path, or in a URL's clone."""
-    return open_clone(repo) if address_of(repo) else str(root_of(repo))
+def chosen_repo(repo: str | None, tracker: str | None = None) -> RepoChoice:
+    """The training repo that a flow is given: around a path, or in a URL's clone."""
+    root = open_clone(repo) if address_of(repo) else str(root_of(repo))
+    return RepoChoice(root, tracker)
 
 
 @task(name="open_clone", task_run_name="git clone or fetch", **RETRIED)

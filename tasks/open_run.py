@@ -12,13 +12,13 @@ from anchored.steps.close_run import take_up
 from anchored.steps.open_run import Fresh, RunRequest
 from anchored.steps.open_run import open_run as open_tracker_run
 from tasks.presenting import current_flow, present_name
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import RETRIED
 
 
 @task(name="open_run", task_run_name="open run", **RETRIED)
 def open_run(
-    repo: str,
+    repo: RepoChoice,
     run_name: str | None,
     params: Mapping[str, ParamValue],
     *,
@@ -36,7 +36,7 @@ def open_run(
 
 
 @task(name="take_up_run", task_run_name="take up run", **RETRIED)
-def take_up_run(repo: str, key: str) -> Journal:
+def take_up_run(repo: RepoChoice, key: str) -> Journal:
     """Makes a run that was cut off this flow run's."""
     workspace = opened(repo)
     journal = take_up(workspace, key, current_flow())

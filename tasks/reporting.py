@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,19 @@ def _current_log() -> Log:
         return logging.getLogger("anchored")
 
 
-def opened(repo: str) -> TrainingRepo:
+@dataclass(frozen=True, slots=True)
+class RepoChoice:
+    """The training repo that a flow hands to its tasks: its root, and the kind of tracker to use.
+
+    Without one, it is the configured tracker.
+    """
+
+    root: str
+    tracker: str | None = None
+
+
+def opened(repo: RepoChoice) -> TrainingRepo:
     """The training repo, reporting to the run that is under way."""
     if runtime.task_run.name:
         PROGRESS.debug("step", extra={"step": runtime.task_run.name})
-    return open_repo(Path(repo), RunLog())
+    return open_repo(Path(repo.root), RunLog(), repo.tracker)

@@ -9,12 +9,12 @@ from anchored.records import Reproduction
 from anchored.steps import reproduce as steps
 from anchored.steps.trace_run import Traced
 from tasks.presenting import current_flow, present_reproduction
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import ONCE, RETRIED
 
 
 @task(name="locate_run", task_run_name="locate run", **RETRIED)
-def locate_run(repo: str, run_name: str, request: steps.Request, *, latest: bool) -> Traced:
+def locate_run(repo: RepoChoice, run_name: str, request: steps.Request, *, latest: bool) -> Traced:
     """Finds the one run that is meant, and brings its commit here."""
     workspace = opened(repo)
     original = steps.located(workspace, run_name, request, latest=latest)
@@ -24,14 +24,14 @@ def locate_run(repo: str, run_name: str, request: steps.Request, *, latest: bool
 
 
 @task(name="open_reproduction", task_run_name="open reproduction", **RETRIED)
-def open_reproduction(repo: str, original: Traced, key: str) -> Journal:
+def open_reproduction(repo: RepoChoice, original: Traced, key: str) -> Journal:
     """Opens the tracker run of the reproduction, the same one at every try with this key."""
     workspace = opened(repo)
     return steps.open_reproduction(workspace, original, current_flow(), key=key)
 
 
 @task(name="fetch_run", task_run_name="dvc fetch run", **RETRIED)
-def fetch_run(repo: str, original: Traced) -> steps.Rerun:
+def fetch_run(repo: RepoChoice, original: Traced) -> steps.Rerun:
     """Makes the DVC cache hold the run's inputs, every byte hashed; says what is lost."""
     workspace = opened(repo)
     lost = steps.fetch_lineage(workspace, original)
@@ -44,7 +44,7 @@ def fetch_run(repo: str, original: Traced) -> steps.Rerun:
 
 @task(name="reproduce_run", task_run_name="train again", **ONCE)
 def reproduce_run(
-    repo: str, run: Journal, original: Traced, fetched: steps.Rerun, request: steps.Request
+    repo: RepoChoice, run: Journal, original: Traced, fetched: steps.Rerun, request: steps.Request
 ) -> steps.Rerun:
     """Trains again from the source commit, unless something it needs is lost."""
     if fetched.failure:
@@ -54,7 +54,7 @@ def reproduce_run(
 
 @task(name="record_verdict", task_run_name="judge", **RETRIED)
 def record_verdict(
-    repo: str, run: Journal, original: Traced, again: steps.Rerun, request: steps.Request
+    repo: RepoChoice, run: Journal, original: Traced, again: steps.Rerun, request: steps.Request
 ) -> Reproduction:
     """Judges the result, tells the tracker and shows the table."""
     workspace = opened(repo)

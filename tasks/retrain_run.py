@@ -14,12 +14,12 @@ from anchored.steps.open_run import Fresh, RunRequest
 from anchored.steps.refresh import refreshed
 from tasks.presenting import present_lineage
 from tasks.presenting_gate import present_decision
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import RETRIED
 
 
 @task(name="refresh_data", task_run_name="refresh data", **RETRIED)
-def refresh_data(repo: str, run_name: str | None, params: Mapping[str, ParamValue]) -> Fresh:
+def refresh_data(repo: RepoChoice, run_name: str | None, params: Mapping[str, ParamValue]) -> Fresh:
     """Brings new data into the DVC cache, in a private tree of the branch's head."""
     workspace = opened(repo)
     fresh = refreshed(workspace, RunRequest(name=run_name, params=params))
@@ -30,7 +30,9 @@ def refresh_data(repo: str, run_name: str | None, params: Mapping[str, ParamValu
 
 
 @task(name="find_equal_run", task_run_name="look for an equal run", **RETRIED)
-def find_equal_run(repo: str, fresh: Fresh, params: Mapping[str, ParamValue]) -> Equal | None:
+def find_equal_run(
+    repo: RepoChoice, fresh: Fresh, params: Mapping[str, ParamValue]
+) -> Equal | None:
     """The sealed run of the same source tree, data, params and environment, if there is one."""
     workspace = opened(repo)
     equal = equal_run(workspace, fresh, params)
@@ -44,7 +46,7 @@ def find_equal_run(repo: str, fresh: Fresh, params: Mapping[str, ParamValue]) ->
 
 
 @task(name="judge_run", task_run_name="judge", **RETRIED)
-def judge_run(repo: str, run: RunRecord) -> Decision | None:
+def judge_run(repo: RepoChoice, run: RunRecord) -> Decision | None:
     """Compares the run's model with the champion; None where nothing is configured to do so."""
     workspace = opened(repo)
     decision = gate.judged(workspace, run)
@@ -54,7 +56,7 @@ def judge_run(repo: str, run: RunRecord) -> Decision | None:
 
 
 @task(name="promote_run", task_run_name="promote", **RETRIED)
-def promote_run(repo: str, run: RunRecord, decision: Decision) -> Retrained:
+def promote_run(repo: RepoChoice, run: RunRecord, decision: Decision) -> Retrained:
     """Registers a model that passed, under its alias; records and shows the decision."""
     workspace = opened(repo)
     retrained = gate.settled(workspace, run, decision)

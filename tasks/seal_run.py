@@ -10,13 +10,13 @@ from anchored.steps.close_run import fail_run
 from anchored.steps.seal import Sealed, seal
 from tasks.presenting import present_lineage
 from tasks.presenting_pictures import pictures_of, present_pictures
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import RETRIED
 from tasks.state_hooks import named_cut_off
 
 
 @task(name="seal_run", task_run_name="seal run", **RETRIED)
-def seal_run(repo: str, run: Journal) -> Sealed:
+def seal_run(repo: RepoChoice, run: Journal) -> Sealed:
     """Tags the tracker run, reads the tags back, and brings the branch forward."""
     workspace = opened(repo)
     pictures = pictures_of(workspace, run)
@@ -31,6 +31,6 @@ def seal_run(repo: str, run: Journal) -> Sealed:
 
 
 @task(name="close_run", task_run_name="close failed run", **RETRIED)
-def close_run(repo: str, run: Journal, error: BaseException, *, killed: bool) -> None:
+def close_run(repo: RepoChoice, run: Journal, error: BaseException, *, killed: bool) -> None:
     """Records the run as failed, with its log."""
     fail_run(opened(repo), run.key, named_cut_off(error), killed=killed)

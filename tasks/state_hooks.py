@@ -27,7 +27,7 @@ from anchored.errors import AnchoredError, TrainingFailed
 from anchored.records import Ended
 from anchored.steps import close_run as steps
 from anchored.workspace import folder_of, open_repo
-from tasks.reporting import RunLog, opened
+from tasks.reporting import RepoChoice, RunLog, opened
 
 CANCELLED = "cancelled in Prefect"
 CRASHED = "the flow run crashed"
@@ -39,7 +39,8 @@ def close_cut_off(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     log = flow_run_logger(flow_run, flow)
     ending = Ended.FAILED if state.type == StateType.FAILED else Ended.KILLED
     try:
-        repo = open_repo(folder_of(flow_run.parameters.get("repo")), RunLog(log))
+        given = flow_run.parameters
+        repo = open_repo(folder_of(given.get("repo")), RunLog(log), given.get("tracker"))
         for said in steps.close_flow_runs(repo, _with_subflows(flow_run), _reason(state), ending):
             log.info(said)
     except AnchoredError as error:
@@ -57,7 +58,7 @@ def _reason(state: State[Any]) -> str:
     return said.removeprefix(FAILED).partition("\nhint: ")[0]
 
 
-def close_dead(repo: str) -> None:
+def close_dead(repo: RepoChoice) -> None:
     """Closes runs that were cut off in training by the end of their machine or worker.
 
     Their flow runs, and those of runs that can be resumed, are crashed then: nobody else says so

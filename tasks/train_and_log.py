@@ -7,12 +7,12 @@ from prefect import task
 from anchored.journal import Journal
 from anchored.steps import log_run as logging_steps
 from anchored.steps import train as steps
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import RETRIED
 
 
 @task(name="fetch_inputs", task_run_name="dvc fetch inputs", **RETRIED)
-def fetch_inputs(repo: str, run: Journal) -> Journal:
+def fetch_inputs(repo: RepoChoice, run: Journal) -> Journal:
     """Makes the DVC cache hold the inputs, every byte hashed."""
     workspace = opened(repo)
     fetched = steps.fetch_inputs(workspace, run.key)
@@ -21,7 +21,7 @@ def fetch_inputs(repo: str, run: Journal) -> Journal:
 
 
 @task(name="train_and_log", task_run_name="train and log", **RETRIED)
-def train_and_log(repo: str, run: Journal) -> Journal:
+def train_and_log(repo: RepoChoice, run: Journal) -> Journal:
     """Trains once and logs the outcome; a retry logs again, it never trains again."""
     workspace = opened(repo)
     steps.train(workspace, run.key)

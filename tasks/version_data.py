@@ -6,12 +6,12 @@ from prefect import task
 
 from anchored.journal import Journal
 from anchored.steps import version_data as steps
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import RETRIED
 
 
 @task(name="version_data", task_run_name="version data", **RETRIED)
-def version_data(repo: str, run: Journal) -> Journal:
+def version_data(repo: RepoChoice, run: Journal) -> Journal:
     """Hashes the inputs into DVC and makes the source commit."""
     workspace = opened(repo)
     versioned = steps.version_data(workspace, run.key)
@@ -22,7 +22,7 @@ def version_data(repo: str, run: Journal) -> Journal:
 
 
 @task(name="push_data", task_run_name="dvc push data", **RETRIED)
-def push_data(repo: str, run: Journal) -> Journal:
+def push_data(repo: RepoChoice, run: Journal) -> Journal:
     """Brings the inputs to the DVC remote and sees every object there."""
     workspace = opened(repo)
     outcome = steps.push_data(workspace, run.key)

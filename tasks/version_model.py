@@ -6,12 +6,12 @@ from prefect import task
 
 from anchored.journal import Journal
 from anchored.steps import version_model as steps
-from tasks.reporting import opened
+from tasks.reporting import RepoChoice, opened
 from tasks.retrying import ONCE, RETRIED
 
 
 @task(name="version_model", task_run_name="version model", **ONCE)
-def version_model(repo: str, run: Journal) -> Journal:
+def version_model(repo: RepoChoice, run: Journal) -> Journal:
     """Hashes the model into DVC."""
     workspace = opened(repo)
     versioned = steps.version_model(workspace, run.key)
@@ -21,7 +21,7 @@ def version_model(repo: str, run: Journal) -> Journal:
 
 
 @task(name="push_model", task_run_name="dvc push model", **RETRIED)
-def push_model(repo: str, run: Journal) -> Journal:
+def push_model(repo: RepoChoice, run: Journal) -> Journal:
     """Brings the model to the DVC remote and sees every object there."""
     workspace = opened(repo)
     outcome = steps.push_model(workspace, run.key)
@@ -30,7 +30,7 @@ def push_model(repo: str, run: Journal) -> Journal:
 
 
 @task(name="push_refs", task_run_name="git push run ref", **RETRIED)
-def push_refs(repo: str, run: Journal) -> Journal:
+def push_refs(repo: RepoChoice, run: Journal) -> Journal:
     """Makes the snapshot commit and brings it to the Git remote under its run ref."""
     workspace = opened(repo)
     steps.commit_snapshot(workspace, run.key)

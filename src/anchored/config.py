@@ -5,6 +5,7 @@ Every error names the file, the key and, where the key stands in the text, the l
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import string
@@ -26,6 +27,7 @@ from anchored.decisions.command import checked_value, filled_command, names_in_q
 from anchored.decisions.margin import Margin, parse_margin
 from anchored.decisions.naming import checked_model_name
 from anchored.decisions.paths import normalized, overlapping
+from anchored.decisions.redaction import redact
 from anchored.errors import BadParam, ConfigError
 from anchored.records import ParamValue
 
@@ -103,6 +105,11 @@ class Tracker(_Section):
     entity: str | None = None
     mode: Literal["online", "offline"] | None = None
     base_url: Annotated[str, Field(pattern="^https?://")] | None = None
+
+    def as_toml(self) -> str:
+        """The kind and what else was said, as it stands in the file, without credentials."""
+        said = {"kind": self.kind} | self.model_dump(exclude_unset=True, exclude_none=True)
+        return redact(", ".join(f"{key} = {json.dumps(value)}" for key, value in said.items()))
 
 
 def _margin(value: Any) -> Margin:

@@ -123,6 +123,12 @@ class CodeRepo(Protocol):
     def read_many(self, places: Sequence[tuple[str, str]]) -> list[bytes | None]:
         """The contents of files, each at (commit, path), all in one go; None where one is not."""
 
+    def commits_changing(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """The commits that changed one of these files, newest first.
+
+        Those of HEAD's history come before those that only other refs hold.
+        """
+
     def pointer_files(self, commit: str) -> tuple[str, ...]:
         """The paths of all `.dvc` files of a commit."""
 

@@ -9,41 +9,52 @@ import os
 import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from anchored.adapters.clones import Clones
     from anchored.adapters.tracker_process import TrackerProcess
     from anchored.config import Config
+    from anchored.config import Tracker as Settings
     from anchored.decisions.git_address import GitAddress
-    from anchored.ports import Report, Tracker
+    from anchored.ports import CodeRepo, Report, Tracker
+    from anchored.records import TrackerLink
     from anchored.steps.init_repo import Initialized
-    from anchored.steps.training_repo import TrainingRepo
+    from anchored.steps.training_repo import OtherTracker, TrainingRepo
 
+TrackerKind = Literal["mlflow", "wandb"]
 ADAPTERS = {
     "mlflow": "anchored.adapters.mlflow_tracker",
     "wandb": "anchored.adapters.wandb_tracker",
 }
 
 
-def open_repo(repo: str | Path | None = None, report: Report | None = None) -> TrainingRepo:
+def open_repo(
+    repo: str | Path | None = None, report: Report | None = None, tracker: str | None = None
+) -> TrainingRepo:
     """The training repo around a folder (default: `ANCHORED_REPO`, else the current one).
 
+    `tracker` is the kind to use in place of the configured one, with the settings that it had when
+    it was the configured one.
+
     Opens no connection and changes nothing, but for a URL, as `root_of` does. Raises `NotReady`,
-    `ConfigError`, and `GitRemoteFailed` for a URL.
+    `ConfigError`, `WrongUse` for no kind of tracker, and `GitRemoteFailed` for a URL.
     """
     from anchored.adapters.dvc_store import DvcStore
     from anchored.adapters.managed_clone import code_at
     from anchored.adapters.uv_environments import UvEnvironments
     from anchored.journal import Journals
     from anchored.ports import Silent
+    from anchored.steps.trackers_used import config_with, past_configs
     from anchored.steps.training_repo import TrainingRepo, config_from
 
     code = code_at(root_of(repo, report))
     root = code.root
-    config = config_from(code.read_now, root.name)
+    configured = config = config_from(code.read_now, root.name)
+    if tracker is not None:
+        config = config_with(_checked(tracker), configured, past_configs(code))
     return TrainingRepo(
         root=root,
         config=config,
@@ -54,18 +65,22 @@ def open_repo(repo: str | Path | None = None, report: Report | None = None) -> T
         journals=Journals(root),
         report=report or Silent(),
         variables=dict(os.environ),
+        elsewhere=lambda: _others(code, configured, config),
     )
 
 
-def load_tracker_aside(repo: str | Path | None = None) -> None:
+def load_tracker_aside(repo: str | Path | None = None, tracker: str | None = None) -> None:
     """Lets the tracker load in a process of its own, for every later opening of this repo.
 
-    Only looks at what the configuration says of the tracker; whether it is right, opening tells.
+    `tracker` is as for `open_repo`. Only looks at what the configuration says of the tracker;
+    whether it is right, opening tells.
     """
     for folder in _folders(repo):
         file = folder / "anchored.toml"
         if file.is_file():
             kind, uri = _said_of_tracker(file)
+            if tracker not in {None, kind}:
+                kind, uri = str(tracker), ""
             if kind in ADAPTERS:
                 from anchored.adapters.tracker_process import TrackerProcess
 
@@ -167,6 +182,14 @@ _LOADING: list[TrackerProcess] = []
 _ASIDE: dict[tuple[str, str, str, Path], TrackerProcess] = {}
 
 
+def _checked(kind: str) -> str:
+    if kind in WIRED:
+        return kind
+    from anchored.errors import WrongUse
+
+    raise WrongUse(f"no kind of tracker is called {kind!r}", hint=f"name {' or '.join(WIRED)}")
+
+
 def _tracker(config: Config, root: Path) -> Tracker:
     tracker = WIRED[config.tracker.kind](config, root)
     key = (tracker.kind, tracker.uri, config.experiment, root)
@@ -209,3 +232,46 @@ def _wandb(config: Config, root: Path) -> Tracker:
 
 
 WIRED = {"mlflow": _mlflow, "wandb": _wandb}
+
+
+def _others(code: CodeRepo, configured: Config, opened: Config) -> Iterator[OtherTracker]:
+    """The trackers that the repo has used, but for the one it was opened with.
+
+    They are those that its configuration names or has named, and those that have a place here
+    without one. Servers that nobody has named are left alone, and so are those that do not answer.
+    """
+    from anchored.adapters.reachable import is_reachable
+    from anchored.config import Tracker as Settings
+    from anchored.steps.trackers_used import config_with, past_configs, with_tracker
+    from anchored.steps.training_repo import OtherTracker
+
+    past = tuple(past_configs(code))
+    by_option = [_place(config_with(kind, configured, past), code.root) for kind in WIRED]
+    here = (Settings(kind="mlflow"), Settings(kind="wandb", mode="offline"))
+    local = (with_tracker(configured, settings, configured.experiment) for settings in here)
+    seen = {_place(opened, code.root)}
+    for config in (configured, *past, *local):
+        place = _place(config, code.root)
+        if place and place not in seen and is_reachable(place.uri):
+            way = f"add --tracker {place.kind}" if place in by_option else _way(config.tracker)
+            yield OtherTracker(WIRED[place.kind](config, code.root), way)
+        seen.add(place)
+
+
+def _place(config: Config, root: Path) -> TrackerLink | None:
+    """Where the tracker that a configuration means is; None where it cannot be had now."""
+    from anchored.errors import WrongUse
+    from anchored.records import TrackerLink
+
+    with suppress(WrongUse):
+        tracker = WIRED[config.tracker.kind](config, root)
+        return TrackerLink(tracker.kind, tracker.uri)
+    return None
+
+
+def _way(tracker: Settings) -> str:
+    """How a tracker is reached that `--tracker` does not lead to."""
+    found = f"{tracker.as_toml()} under [tracker] in anchored.toml looks there"
+    if tracker.mode == "offline":
+        return f"`wandb sync` brings it to the server; {found}"
+    return found

@@ -17,6 +17,17 @@ def changed_between(git: Git, one: str, other: str) -> tuple[tuple[str, str], ..
     )
 
 
+def commits_changing(git: Git, paths: Sequence[str]) -> tuple[str, ...]:
+    """The commits that changed one of these files, newest first, HEAD's own before others."""
+    files = [f":(literal,top){path}" for path in paths]
+    # What a side branch said counts too, even if the merge did not take it.
+    log = ("rev-list", "--full-history")
+    # Without a commit there is no HEAD, and nothing to tell.
+    own = git(*log, "HEAD", "--", *files, with_exceptions=False)
+    others = git(*log, "--all", "--not", "HEAD", "--", *files, with_exceptions=False)
+    return (*own.split(), *others.split())
+
+
 def patch(git: Git, one: str, other: str, *, without: Sequence[str]) -> str:
     """The lines that differ between two commits, but for files of these paths or patterns."""
     paths = [":(top)", *map(_excluded, without)]

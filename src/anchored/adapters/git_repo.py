@@ -210,6 +210,10 @@ class GitRepo:
         """By commit, the files whose paths are wanted; those of a commit that is not here: none."""
         return files_at(self._git, commits, wanted)
 
+    def commits_changing(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """The commits that changed one of these files, newest first, HEAD's own before others."""
+        return git_changes.commits_changing(self._git, paths)
+
     def pointer_files(self, commit: str) -> tuple[str, ...]:
         """The paths of all `.dvc` files of a commit."""
         out = self._git("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)

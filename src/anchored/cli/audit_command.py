@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from anchored.decisions.audit import Audit
+    from anchored.workspace import TrackerKind
 
 SHOWN = 200  # findings on a terminal; --json has all
 
 
 def run(arguments: Namespace) -> int:
     """Runs the `audit` flow; 1 where something has rotted, 0 where nothing has."""
-    load_tracker_aside(getattr(arguments, "repo", None))
-    repo = open_repo(getattr(arguments, "repo", None))
+    load_tracker_aside(getattr(arguments, "repo", None), arguments.tracker)
+    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     from anchored.cli import console, render
 
-    found = _audited(str(repo.root), deep=arguments.deep)
+    found = _audited(str(repo.root), deep=arguments.deep, tracker=arguments.tracker)
     if getattr(arguments, "json", False):
         render.print_json(found.to_json())
     else:
@@ -32,7 +33,7 @@ def run(arguments: Namespace) -> int:
     return 0 if found.is_clean else 1
 
 
-def _audited(repo: str, *, deep: bool) -> Audit:
+def _audited(repo: str, *, deep: bool, tracker: TrackerKind | None) -> Audit:
     from anchored.cli.prefect_session import prefect_session
     from anchored.decisions.audit import RunsLost
 
@@ -40,7 +41,7 @@ def _audited(repo: str, *, deep: bool) -> Audit:
         with prefect_session(Path(repo)):
             from flows.audit import audit
 
-            return audit(repo=repo, deep=deep)
+            return audit(repo=repo, deep=deep, tracker=tracker)
     except RunsLost as lost:
         return lost.audit
 

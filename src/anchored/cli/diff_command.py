@@ -13,7 +13,7 @@ from anchored.workspace import open_repo
 
 def run(arguments: Namespace) -> int:
     """Shows what differs between two runs."""
-    repo = open_repo(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     one = found(repo, arguments.run, latest=arguments.latest)
     other = found(repo, arguments.other, latest=arguments.latest)
     found_out = diff_runs(repo, one, other, patch=arguments.patch)

@@ -13,7 +13,7 @@ SHOWN = 30
 
 def run(arguments: Namespace) -> int:
     """Lists runs, newest first: all of them as JSON, a screenful for people."""
-    repo = open_repo(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     if getattr(arguments, "json", False):
         values = [run.to_json() for run in listed(repo, arguments.limit)]
         for value in values:

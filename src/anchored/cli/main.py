@@ -53,8 +53,10 @@ def parser() -> _Parser:
     top.add_argument("--version", action="version", version=f"anchored {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
-    def command(name: str, text: str) -> _Parser:
-        return commands.add_parser(name, help=text, description=text, parents=[common])
+    def command(name: str, text: str, *options: _Parser) -> _Parser:
+        return commands.add_parser(name, help=text, description=text, parents=[common, *options])
+
+    tracker = _tracker_option()
 
     init = command("init", "Make a repository ready: DVC, its remote, an anchored.toml.")
     init.add_argument("--remote", metavar="URL", help="the DVC remote to keep data and models in")
@@ -78,21 +80,25 @@ def parser() -> _Parser:
         action="store_true",
         help="pin uncommitted changes to this run alone; the branch is not moved",
     )
-    resume = command("resume", "Finish runs that were cut off.")
+    resume = command("resume", "Finish runs that were cut off.", tracker)
     resume.add_argument("run", nargs="?", metavar="RUN", help="one run; default: all of them")
-    listing = command("list", "List the experiment's runs, newest first.")
+    listing = command("list", "List the experiment's runs, newest first.", tracker)
     listing.add_argument("-n", dest="limit", type=_count, metavar="N", help="at most N runs")
-    show = command("show", "Show one run's whole lineage.")
+    show = command("show", "Show one run's whole lineage.", tracker)
     _name_run(show)
-    diff = command("diff", "Show what differs between two runs: data, code, params, metrics.")
+    diff = command(
+        "diff", "Show what differs between two runs: data, code, params, metrics.", tracker
+    )
     diff.add_argument("run", metavar="RUN", help="the first run")
     diff.add_argument("other", metavar="RUN", help="the second run")
     diff.add_argument("--latest", action="store_true", help="the newest of several of a name")
     diff.add_argument("--patch", action="store_true", help="the changed lines of code, too")
-    restore = command("restore", "Bring back a run's data and model, every byte hashed.")
+    restore = command("restore", "Bring back a run's data and model, every byte hashed.", tracker)
     _name_run(restore)
     restore.add_argument("--to", metavar="DIR", help="where (default: restored/NAME)")
-    reproduce = command("reproduce", "Run a past run again and say whether its result still holds.")
+    reproduce = command(
+        "reproduce", "Run a past run again and say whether its result still holds.", tracker
+    )
     _name_run(reproduce)
     reproduce.add_argument(
         "--tolerance",
@@ -115,11 +121,11 @@ def parser() -> _Parser:
         metavar="N",
         help="train N times, and judge by how far these are apart from each other",
     )
-    audit = command("audit", "Check that every run can still be reproduced.")
+    audit = command("audit", "Check that every run can still be reproduced.", tracker)
     audit.add_argument("--deep", action="store_true", help="hash every byte in the remote, too")
     retrain = command("retrain", "Bring new data, train if anything changed, promote if better.")
     retrain.add_argument("--name", dest="name", metavar="NAME", help="the run's name")
-    promote = command("promote", "Register a run's model under an alias.")
+    promote = command("promote", "Register a run's model under an alias.", tracker)
     _name_run(promote)
     promote.add_argument(
         "--alias", default="champion", metavar="ALIAS", help="the alias (default: champion)"
@@ -137,6 +143,17 @@ def _name_run(command: argparse.ArgumentParser) -> None:
         "run", metavar="RUN", help="name, id, 6 or more of its digits, `latest` or @alias"
     )
     command.add_argument("--latest", action="store_true", help="the newest of several of that name")
+
+
+def _tracker_option() -> _Parser:
+    option = _Parser(add_help=False)
+    option.add_argument(
+        "--tracker",
+        choices=("mlflow", "wandb"),
+        metavar="KIND",
+        help="mlflow or wandb, in place of the configured one: for runs from before a change",
+    )
+    return option
 
 
 def main(argv: Sequence[str] | None = None) -> int:

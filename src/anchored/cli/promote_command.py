@@ -9,12 +9,12 @@ from anchored.workspace import load_tracker_aside, open_repo
 
 def run(arguments: Namespace) -> int:
     """Registers a run's model under an alias; says what was registered and how it is loaded."""
-    load_tracker_aside(getattr(arguments, "repo", None))
+    load_tracker_aside(getattr(arguments, "repo", None), arguments.tracker)
     from anchored.cli import console, render
     from anchored.cli.terminal_report import TerminalReport
 
     with TerminalReport("finding the run") as report:
-        repo = open_repo(getattr(arguments, "repo", None), report)
+        repo = open_repo(getattr(arguments, "repo", None), report, arguments.tracker)
         from anchored.steps.find_runs import found
         from anchored.steps.patience import patiently
         from anchored.steps.promote import promote

@@ -9,8 +9,8 @@ from anchored.workspace import load_tracker_aside, open_repo
 
 def run(arguments: Namespace) -> int:
     """Runs the `reproduce` flow; 0 where the result holds, 1 where it does not."""
-    load_tracker_aside(getattr(arguments, "repo", None))
-    repo = open_repo(getattr(arguments, "repo", None))
+    load_tracker_aside(getattr(arguments, "repo", None), arguments.tracker)
+    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     from anchored.decisions.verdict import check_tolerances, parse_tolerances
 
     tolerances = parse_tolerances(arguments.tolerances)
@@ -31,6 +31,7 @@ def run(arguments: Namespace) -> int:
             environment=arguments.environment,
             repeat=arguments.repeat,
             latest=arguments.latest,
+            tracker=arguments.tracker,
         )
     if getattr(arguments, "json", False):
         render.print_json(reproduction.to_json())

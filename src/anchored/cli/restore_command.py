@@ -9,12 +9,12 @@ from anchored.workspace import load_tracker_aside, open_repo
 
 def run(arguments: Namespace) -> int:
     """Restores a run's data and model; says where, one line for each of them."""
-    load_tracker_aside(getattr(arguments, "repo", None))
+    load_tracker_aside(getattr(arguments, "repo", None), arguments.tracker)
     from anchored.cli import console, render
     from anchored.cli.terminal_report import TerminalReport
 
     with TerminalReport("finding the run") as report:
-        repo = open_repo(getattr(arguments, "repo", None), report)
+        repo = open_repo(getattr(arguments, "repo", None), report, arguments.tracker)
         from anchored.steps.restore import restored
 
         result = restored(repo, arguments.run, arguments.to, latest=arguments.latest)

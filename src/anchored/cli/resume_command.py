@@ -6,18 +6,18 @@ from argparse import Namespace
 
 from anchored.cli import console, render
 from anchored.cli.prefect_session import prefect_session
-from anchored.errors import AnchoredError
-from anchored.steps.close_run import Unfinished, claim_unfinished, fail_cut_off
+from anchored.errors import AnchoredError, WrongUse
+from anchored.steps.close_run import Unfinished, check_here, claim_unfinished, fail_cut_off
 from anchored.steps.training_repo import TrainingRepo
-from anchored.workspace import open_repo
+from anchored.workspace import TrackerKind, open_repo
 
 
 def run(arguments: Namespace) -> int:
     """Takes up every run that was cut off; the worst failure decides the exit code."""
-    repo = open_repo(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     results, code = [], 0
     for unfinished in claim_unfinished(repo, arguments.run):
-        result, status = _ended(repo, unfinished)
+        result, status = _ended(repo, unfinished, arguments.tracker)
         results.append(result)
         code = max(code, status)
     if getattr(arguments, "json", False):
@@ -27,11 +27,14 @@ def run(arguments: Namespace) -> int:
     return code
 
 
-def _ended(repo: TrainingRepo, unfinished: Unfinished) -> tuple[dict[str, str], int]:
+def _ended(
+    repo: TrainingRepo, unfinished: Unfinished, tracker: TrackerKind | None
+) -> tuple[dict[str, str], int]:
     """Finishes one run, or closes it as failed; says what became of it."""
     run, said = unfinished.run, console.err()
     result = {"run_id": run.run_id, "name": run.name}
     try:
+        check_here(repo, run)
         if not unfinished.resumable:
             fail_cut_off(repo, unfinished.key)
             said.print(f"{run.name}: was cut off, and is closed as failed", markup=False)
@@ -39,12 +42,19 @@ def _ended(repo: TrainingRepo, unfinished: Unfinished) -> tuple[dict[str, str], 
         with prefect_session(repo.root):
             from flows.experiment import experiment
 
-            experiment(repo=str(repo.root), run_name=run.name, resume=unfinished.key)
+            experiment(
+                repo=str(repo.root),
+                run_name=run.name,
+                resume=unfinished.key,
+                tracker=tracker,
+            )
         said.print(f"{run.name}: finished, sealed", markup=False)
         return {**result, "state": "sealed"}, 0
     except AnchoredError as error:
         repo.journals.release(unfinished.key)
         said.print(f"{run.name}: {error.message}", markup=False)
+        if error.hint and isinstance(error, WrongUse):
+            said.print(f"hint: {error.hint}", markup=False)
         if repo.journals.read(unfinished.key) is None:
             return {**result, "state": "failed"}, 0
         return {**result, "state": str(run.state)}, error.exit_code

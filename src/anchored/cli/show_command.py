@@ -11,7 +11,7 @@ from anchored.workspace import open_repo
 
 def run(arguments: Namespace) -> int:
     """Shows one run's whole lineage."""
-    repo = open_repo(getattr(arguments, "repo", None))
+    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     record = found(repo, arguments.run, latest=arguments.latest)
     if getattr(arguments, "json", False):
         render.print_json(record.to_json())

@@ -24,10 +24,11 @@ from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
 from anchored.process import end_training
 from anchored.records import RUN_DOCUMENT, Ended, FlowLink, RunRecord, State, rendered
+from anchored.steps.find_runs import SHORTEST_PREFIX
 from anchored.steps.log_run import logged_files
 from anchored.steps.open_run import adopted
 from anchored.steps.train import end_orphans
-from anchored.steps.training_repo import TrainingRepo, moment, now
+from anchored.steps.training_repo import TrainingRepo, moment, now, place_of
 
 LONGEST_REASON = 1_000
 DYING = 10.0  # seconds that a process which was killed may take to be gone
@@ -67,6 +68,23 @@ def _tell(
     )
     ending = Ended.KILLED if killed else Ended.FAILED
     repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))
+
+
+def is_elsewhere(repo: TrainingRepo, run: RunRecord) -> bool:
+    """Whether a run was opened in another kind of tracker than the one that is asked now.
+
+    Then nothing can be said of it here, and it must not be forgotten.
+    """
+    return run.tracker.kind not in {"", repo.tracker.kind}
+
+
+def check_here(repo: TrainingRepo, run: RunRecord) -> None:
+    """Raises `WrongUse`, naming the tracker, for a run that was opened in another one."""
+    if is_elsewhere(repo, run):
+        raise WrongUse(
+            f"{run.name} was opened in {place_of(run.tracker)}, not in {place_of(repo.tracker)}",
+            hint=f"add --tracker {run.tracker.kind}",
+        )
 
 
 def may_be_resumed(repo: TrainingRepo, key: str, error: BaseException) -> bool:
@@ -109,7 +127,8 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
 
     Runs that another live process works on are passed over. A run that was cut off while it was
     being opened is looked for in the tracker, and forgotten where the tracker never had it.
-    Raises `UnknownRun` where a run is named that is not unfinished here, and `AmbiguousRun`.
+    One of another tracker is passed on as its journal has it. Raises `UnknownRun` where a run is
+    named that is not unfinished here, and `AmbiguousRun`.
     """
     sweep(repo)
     meant = [j for j in repo.journals.all() if wanted is None or _is_meant(j.run, wanted)]
@@ -129,7 +148,8 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
 
 def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
     """A claimed run as the tracker has it; one that it never had is forgotten, and None."""
-    opened = adopted(repo, journal) if journal.step == Step.OPENING else journal
+    unsure = journal.step == Step.OPENING and not is_elsewhere(repo, journal.run)
+    opened = adopted(repo, journal) if unsure else journal
     if opened is None:
         repo.forget(journal.key)
         return None
@@ -166,7 +186,8 @@ def close_flow_runs(
     a live process works on, are none of its business: it may be called at any time, and again.
     """
     sweep(repo)
-    seen = [j for j in repo.journals.all() if j.run.prefect.flow_run_id in flow_runs]
+    ours = (j for j in repo.journals.all() if not is_elsewhere(repo, j.run))
+    seen = [j for j in ours if j.run.prefect.flow_run_id in flow_runs]
     claimed = [journal for j in seen if (journal := _claimed_dying(repo, j.key))]
     return [_closed(repo, left, reason, ending) for j in claimed if (left := _opened(repo, j))]
 
@@ -174,12 +195,15 @@ def close_flow_runs(
 def close_dead(repo: TrainingRepo) -> list[str]:
     """Closes the runs that were cut off in training and that nobody owns; says which, in words.
 
-    Those that can be resumed are left alone. Asks no server unless there is a run to close.
+    Those that can be resumed are left alone, and those of another tracker. Asks no server unless
+    there is a run to close.
     """
     sweep(repo)
     said = []
     for seen in repo.journals.all():
         if seen.step != Step.TRAINING or repo.journals.owns(seen.key):
+            continue
+        if is_elsewhere(repo, seen.run):
             continue
         if (journal := repo.journals.claim(seen.key)) and journal.step == Step.TRAINING:
             fail_cut_off(repo, journal.key)
@@ -236,9 +260,11 @@ def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
     """Makes this process the owner of a run that was cut off; the tracker says that it goes on.
 
     From now on it is the run of this flow run. Raises `UnknownRun`, the run then being forgotten
-    where the tracker has lost it, and `WrongUse` where another process works on it.
+    where the tracker has lost it, and `WrongUse` where another process works on it or it is another
+    tracker's.
     """
     begun = repo.journal(key)
+    check_here(repo, begun.run)
     claimed = repo.journals.claim(key)
     if claimed is None:
         raise WrongUse(f"{begun.run.name} is being worked on by another process")
@@ -268,4 +294,4 @@ def _going_on(repo: TrainingRepo, journal: Journal, flow: FlowLink) -> Journal:
 
 
 def _is_meant(run: RunRecord, wanted: str) -> bool:
-    return run.name == wanted or (len(wanted) >= 6 and run.run_id.startswith(wanted))
+    return run.name == wanted or (len(wanted) >= SHORTEST_PREFIX and run.run_id.startswith(wanted))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from anchored.decisions.tags import COMMIT, PARENT, RECORD, REPRODUCES, record_of
-from anchored.errors import AmbiguousRun, UnknownRun
+from anchored.errors import AmbiguousRun, AnchoredError, UnknownRun
 from anchored.records import (
     ENVIRONMENT_DOCUMENT,
     RUN_DOCUMENT,
@@ -16,10 +17,12 @@ from anchored.records import (
     RunRecord,
     TrackedRun,
 )
-from anchored.steps.training_repo import TrainingRepo
+from anchored.steps.training_repo import TrainingRepo, place_of
 
 LATEST = "latest"
 SHORTEST_PREFIX = 6
+# W&B lets a script choose its run's id; nothing with other characters is looked up as one.
+ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 CANDIDATES = 10
 FEW = 20  # runs to look at before all of them are asked for
 
@@ -31,15 +34,30 @@ def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord
     `latest` is the newest run that is no reproduction of another, nor a part of one (a fold that a
     script logged by itself).
 
-    Raises `UnknownRun`, and `AmbiguousRun` with the candidates where several fit; with `latest`
-    the newest of them is taken.
+    Raises `UnknownRun`, which names another tracker of this repo that has such a run, and
+    `AmbiguousRun` with the candidates where several fit; with `latest` the newest of them is taken.
     """
-    candidates = _candidates(repo, wanted)
-    if not candidates:
-        raise UnknownRun(f"no run answers to {wanted!r}", hint="`anchored list` shows them")
+    try:
+        candidates = _known(repo, wanted)
+    except UnknownRun as unknown:
+        raise known_elsewhere(repo, wanted) or unknown from None
     if len(candidates) > 1 and not latest:
         raise AmbiguousRun(wanted, [_line(repo, run) for run in candidates[:CANDIDATES]])
     return _whole(repo, candidates[0])
+
+
+def known_elsewhere(repo: TrainingRepo, wanted: str) -> UnknownRun | None:
+    """What is to be said where another tracker of this repo has the run that is meant."""
+    for other in repo.elsewhere():
+        # Of a tracker that nobody asked for, nobody wants to hear that it fails.
+        with suppress(AnchoredError):
+            if known := _candidates(replace(repo, tracker=other.tracker), wanted):
+                has = "one" if len(known) == 1 else str(len(known))
+                here, there = place_of(repo.tracker), place_of(other.tracker)
+                return UnknownRun(
+                    f"no run answers to {wanted!r} in {here}; {there} has {has}", hint=other.way
+                )
+    return None
 
 
 def listed(repo: TrainingRepo, limit: int | None = None) -> Iterator[RunRecord]:
@@ -66,6 +84,13 @@ def with_details(tracked: TrackedRun, text: bytes) -> TrackedRun:
     return replace(tracked, tags={**tracked.tags, RECORD: json.dumps(details)})
 
 
+def _known(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
+    """The runs that may be meant. Raises `UnknownRun` for none."""
+    if candidates := _candidates(repo, wanted):
+        return candidates
+    raise UnknownRun(f"no run answers to {wanted!r}", hint="`anchored list` shows them")
+
+
 def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
     if named := repo.tracker.runs_named(wanted):
         return named
@@ -78,11 +103,13 @@ def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
 
 
 def _by_id(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
-    if not re.fullmatch(r"[0-9a-z]{6,64}", wanted):
+    if not ID.fullmatch(wanted):
         return []
     try:
         return [repo.tracker.run(wanted)]
     except UnknownRun:
+        if len(wanted) < SHORTEST_PREFIX:
+            return []
         return repo.tracker.runs_starting_with(wanted)
 
 

@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from anchored.config import FILE, PYPROJECT, Config, has_table, parse_config
 from anchored.decisions.naming import generated_name, open_ref
+from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import ConfigError, UnknownRun
 from anchored.journal import Journal, Journals
 from anchored.ports import CodeRepo, DataStore, Environments, Report, Tracker
 
+TITLES = {"mlflow": "MLflow", "wandb": "W&B"}
 ConfigReader = Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTracker:
+    """A tracker that the repo is known to have used, but is not opened with; `way` leads there."""
+
+    tracker: Tracker
+    way: str
+
+
+class Placed(Protocol):
+    """What is at a place: a tracker, or a record's link to one."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def uri(self) -> str: ...
+
+
+def place_of(tracker: Placed) -> str:
+    """Which tracker it is, in words."""
+    return f"{TITLES.get(tracker.kind, tracker.kind)} at {url_without_credentials(tracker.uri)}"
+
+
+def _nowhere() -> Iterable[OtherTracker]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRepo:
     """The user's repository, its configuration, and the ports behind which Git, DVC and the
     tracker stand. `variables` is the environment that Anchored itself was started with.
+
+    `elsewhere` gives the other trackers whose runs may be meant, those that answer; finding them
+    creates nothing.
     """
 
     root: Path
@@ -31,6 +64,7 @@ class TrainingRepo:
     journals: Journals
     report: Report
     variables: Mapping[str, str]
+    elsewhere: Callable[[], Iterable[OtherTracker]] = _nowhere
 
     def config_at(self, commit: str) -> Config:
         """The configuration as a commit has it: what a run does is decided by its commit."""
