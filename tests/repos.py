@@ -133,8 +133,8 @@ class Repo:
             timeout=240, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def open(self, report: Any = None) -> Any:
-        return open_repo(self.root, report or Silent())
+    def open(self, report: Any = None, tracker: str | None = None) -> Any:
+        return open_repo(self.root, report or Silent(), tracker)
 
     def run(self, name: str = "one", report: Any = None, **request: Any) -> RunRecord:
         """All steps of the flow in its order, in this process and without Prefect."""
@@ -163,8 +163,10 @@ class Repo:
             return Retrained(Outcome.SEALED, run)
         return gate.settled(workspace, run, decision)
 
-    def promote(self, name: str, alias: str = "champion") -> ModelVersion:
-        workspace = self.open()
+    def promote(
+        self, name: str, alias: str = "champion", tracker: str | None = None
+    ) -> ModelVersion:
+        workspace = self.open(tracker=tracker)
         return promote(workspace, found(workspace, name), alias=alias)
 
     def finish(self, key: str, report: Any = None) -> seal.Sealed:
@@ -189,10 +191,14 @@ class Repo:
             workspace.journals.release(key)
 
     def reproduce(
-        self, wanted: str, request: reproduce.Request | None = None, report: Any = None
+        self,
+        wanted: str,
+        request: reproduce.Request | None = None,
+        report: Any = None,
+        tracker: str | None = None,
     ) -> Reproduction:
         """The steps of flows/reproduce.py in their order, in this process and without Prefect."""
-        workspace, request = self.open(report), request or reproduce.Request()
+        workspace, request = self.open(report, tracker), request or reproduce.Request()
         original = reproduce.located(workspace, wanted, request)
         key = new_key()
         reproduce.open_reproduction(workspace, original, FlowLink(), key=key)

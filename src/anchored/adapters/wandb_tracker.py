@@ -182,7 +182,8 @@ class WandbTracker:
     def runs_starting_with(self, prefix: str) -> list[TrackedRun]:
         """The experiment's runs whose id starts so, newest first."""
         with self._calling():
-            return _newest_first(self._runs.starting_with(prefix))
+            found = self._runs.starting_with(prefix)  # by a pattern, to which a dot is anything
+            return _newest_first(run for run in found if run.run_id.startswith(prefix))
 
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""

@@ -40,7 +40,9 @@ def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord
     try:
         candidates = _known(repo, wanted)
     except UnknownRun as unknown:
-        raise known_elsewhere(repo, wanted) or unknown from None
+        if told := known_elsewhere(repo, wanted):
+            raise told from unknown
+        raise
     if len(candidates) > 1 and not latest:
         raise AmbiguousRun(wanted, [_line(repo, run) for run in candidates[:CANDIDATES]])
     return _whole(repo, candidates[0])
