@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,25 @@ def test_it_writes_what_it_found_and_says_what_it_could_not_know(
     assert any("train.model" in line for line in result.todo)
     assert any("--remote" in line for line in result.todo)
     assert any("--untrack" in line for line in result.todo)
+
+
+def test_a_script_that_logs_to_wandb_gets_wandb(plain: Repo) -> None:
+    plain.write("train.py", "import numpy\nimport wandb\n\nwandb.init()\n")
+    init(plain.root, remote=None, untrack=False)
+    text = (plain.root / "anchored.toml").read_text()
+    assert tomllib.loads(text)["tracker"] == {"kind": "wandb"}
+    assert "/wandb/" in (plain.root / ".gitignore").read_text().splitlines()
+    assert init(plain.root, remote=None, untrack=False).done == ()
+
+
+@pytest.mark.parametrize("script", [
+    "import mlflow, os\nimport wandb\n", "print('import wandb')\n", "from mlflow import start_run\n",
+])  # fmt: skip
+def test_any_other_script_gets_mlflow(plain: Repo, script: str) -> None:
+    plain.write("train.py", script)
+    init(plain.root, remote=None, untrack=False)
+    tracker = tomllib.loads((plain.root / "anchored.toml").read_text())["tracker"]
+    assert tracker == {"kind": "mlflow", "uri": "sqlite:///mlflow.db"}
 
 
 def test_existing_pointers_become_inputs_and_model(plain: Repo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -30,6 +31,7 @@ class Found:
     tracked: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     tracker_uri: str = ""
+    uses_wandb: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -71,7 +73,6 @@ def starter_config(found: Found, experiment: str) -> Starter:
     if not found.model:
         open_keys.append("train.model")
     command = f"python {found.script}" if found.script else ""
-    uri = url_without_credentials(found.tracker_uri) or "sqlite:///mlflow.db"
     text = _TEMPLATE.format(
         experiment=_quoted(experiment),
         inputs=", ".join(map(_quoted, found.inputs)),
@@ -80,9 +81,15 @@ def starter_config(found: Found, experiment: str) -> Starter:
         command_mark=_mark("train.command", open_keys, 'for example "python train.py --lr {lr}"'),
         model=_quoted(found.model),
         model_mark=_mark("train.model", open_keys, 'for example "models/model.joblib"'),
-        uri=_quoted(uri),
+        tracker=_tracker(found),
     )
     return Starter(text, tuple(open_keys))
+
+
+def imports_wandb_alone(script: str) -> bool:
+    """Whether a script logs to W&B, by what it imports, and not to MLflow as well."""
+    imported = re.findall(r"^\s*(?:import|from)\s+(mlflow|wandb)\b", script, re.MULTILINE)
+    return "wandb" in imported and "mlflow" not in imported
 
 
 def looks_like_model(path: str) -> bool:
@@ -103,6 +110,13 @@ def _data_among(paths: Iterable[str]) -> tuple[str, ...]:
         and not looks_like_model(path)
     ]
     return tuple(sorted(chosen)) if len(chosen) <= 10 else ()
+
+
+def _tracker(found: Found) -> str:
+    if found.uses_wandb and not found.tracker_uri:
+        return _WANDB
+    uri = url_without_credentials(found.tracker_uri) or "sqlite:///mlflow.db"
+    return _MLFLOW.format(uri=_quoted(uri))
 
 
 def _mark(key: str, open_keys: list[str], example: str) -> str:
@@ -140,7 +154,17 @@ model = {model}{model_mark}
 # lr = 0.01
 
 [tracker]
+{tracker}"""
+
+_MLFLOW = """\
 kind = "mlflow"
 # A relative path is taken from the repository's root.
 uri = {uri}
+"""
+
+_WANDB = """\
+kind = "wandb"
+# Without an API key runs are written into wandb/, and `wandb sync` uploads them.
+# mode = "offline"             # or "online", whatever the environment says
+# entity = "my-team"
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,13 +11,13 @@ from anchored.config import FILE, PYPROJECT, has_table, named_paths
 from anchored.decisions.ignores import ignore_file, ignore_line, with_lines
 from anchored.decisions.pointers import parse_pointer
 from anchored.decisions.redaction import url_without_credentials
-from anchored.decisions.starter import Found, starter_config
+from anchored.decisions.starter import Found, imports_wandb_alone, starter_config
 from anchored.errors import AnchoredError, ConfigError, WrongUse
 from anchored.ports import CodeRepo
 from anchored.steps.training_repo import config_from
 
 REMOTE = "storage"
-IGNORED = ["/mlflow.db", "/mlruns/", "/restored/"]
+IGNORED = ["/mlflow.db", "/mlruns/", "/wandb/", "/restored/"]
 
 
 class DataSetup(Protocol):
@@ -70,7 +70,7 @@ def init_repo(
     else:
         todo += _config_trouble(code)
     if _ignore_local_records(code.root):
-        done.append("Git ignores the local MLflow records and restored runs")
+        done.append("Git ignores the local tracker records and restored runs")
         changed.append(".gitignore")
     in_git = _configured_in_git(code)
     if in_git and untrack:
@@ -121,7 +121,9 @@ def _found(code: CodeRepo, tracker_uri: str) -> Found:
             outputs += [p.path for p in parse_pointer((code.root / file).read_bytes(), file)]
         except (AnchoredError, OSError):
             continue
-    return Found(tuple(sorted(outputs)), tracked, untracked, tracker_uri)
+    found = Found(tuple(sorted(outputs)), tracked, untracked, tracker_uri)
+    script = (_read(code.root / found.script) if found.script else None) or b""
+    return replace(found, uses_wandb=imports_wandb_alone(script.decode(errors="replace")))
 
 
 def _ignore_local_records(root: Path) -> bool:

@@ -96,7 +96,7 @@ class _Training:
         joins = self.config.tracker.join and not (ending.status and refused)
         if self.config.tracker.join and not joins:
             self.repo.report.warn(
-                "the script keeps an MLflow store or experiment of its own and cannot join this "
+                "the script keeps a tracker store or experiment of its own and cannot join this "
                 "run; trained again on its own terms (tracker.join = false saves the first try)"
             )
             ending, environment = self._execute(self._own_variables(join=False))
