@@ -36,6 +36,16 @@ def test_an_experiment_is_found_from_wherever_it_is_looked_for(
     assert [run.run_id for run in fresh.runs(1)] == [run_id]
 
 
+def test_looking_makes_no_database(tmp_path: Path) -> None:
+    tracker = Mlflow("sqlite:///new.db", tmp_path).tracker()
+    assert list(tracker.runs()) == tracker.runs_named("one", everywhere=True) == []
+    assert tracker.runs_starting_with("abcdef") == []
+    assert tracker.version_of_alias("model", "champion") is None
+    with pytest.raises(UnknownRun, match="has no run"):
+        tracker.run("0" * 32)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_metric_logged_twice_has_one_point(tracker: MlflowTracker) -> None:
     run_id = opened(tracker)
     for _ in range(2):

@@ -88,6 +88,19 @@ def test_runs_are_found_by_name_whatever_it_is(tracker: Tracker) -> None:
         assert tracker.runs_named(absent) == [], absent
 
 
+def test_runs_are_found_by_the_beginning_of_their_ids_and_by_nothing_like_it(
+    tracker: Tracker,
+) -> None:
+    run_id, _ = (opened(tracker, name) for name in ("one", "two"))
+    assert [run.run_id for run in tracker.runs_starting_with(run_id[:8])] == [run_id]
+    # What any of the trackers would take for a pattern.
+    for absent in ("_" * 8, run_id[:3] + "_" * 5, run_id[:7] + ".", run_id[:7] + "%"):
+        assert tracker.runs_starting_with(absent) == []
+    for absent in ("_no-id", "My-run_1", "a.b", "x"):
+        with pytest.raises(UnknownRun):
+            tracker.run(absent)
+
+
 def test_runs_of_one_name_come_newest_first(tracker: Tracker, backend: Backend) -> None:
     ids = [
         tracker.open_run(name="same", tags={}, started=NOW.replace(day=day)).run_id

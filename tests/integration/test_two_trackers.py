@@ -199,6 +199,23 @@ def test_wandb_offline_is_looked_into_where_the_server_is_asked(
     )
 
 
+def test_a_script_may_have_chosen_the_id_of_its_run_in_wandb(repo: Repo) -> None:
+    import wandb
+
+    repo.configure(MLFLOW, WANDB)
+    for run_id in ("My-run_1", "x7"):
+        settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+        wandb.init(
+            mode="offline", project="sums", dir=repo.root, id=run_id, name=f"by {run_id}",
+            reinit="create_new", settings=settings,
+        ).finish()  # fmt: skip
+    assert found(repo.open(), "My-run_1").name == found(repo.open(), "My-run").name == "by My-run_1"
+    assert found(repo.open(), "x7").name == "by x7"
+    for absent in ("My-ru", "my-run_1", "x", "My_run"):
+        with pytest.raises(UnknownRun):
+            found(repo.open(), absent)
+
+
 def begun(repo: Repo) -> str:
     """The key of a run that was opened and whose process is gone."""
     workspace = repo.open()
