@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from anchored.cli.main import parser
-from anchored.config import parse_config
+from anchored.config import Tracker, parse_config
 from anchored.decisions.starter import Found, starter_config
 from anchored.errors import ConfigError
 
@@ -27,6 +28,13 @@ def test_the_readme_names_every_command_and_no_other() -> None:
     told = set(re.findall(r"`anchored ([a-z]+)", README))
     (commands,) = (a.choices for a in parser()._actions if a.dest == "command")
     assert told == set(commands or ())
+
+
+def test_the_trackers_in_the_documents_are_valid() -> None:
+    text = (PROJECT / "docs/trackers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    kinds = [Tracker.model_validate(tomllib.loads(b)["tracker"]).kind for b in blocks]
+    assert kinds == ["mlflow", "wandb"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -15,12 +15,12 @@ from tests.repos import Repo, result_of
 COMMANDS = {
     "init": ("--remote", "--untrack"),
     "run": ("NAME", "-p", "--snapshot"),
-    "resume": ("RUN",),
-    "list": (),
-    "show": ("RUN", "--latest"),
-    "restore": ("RUN", "--to", "--latest"),
-    "promote": ("RUN", "--alias", "--latest"),
-    "audit": ("--deep",),
+    "resume": ("RUN", "--tracker"),
+    "list": ("--tracker",),
+    "show": ("RUN", "--latest", "--tracker"),
+    "restore": ("RUN", "--to", "--latest", "--tracker"),
+    "promote": ("RUN", "--alias", "--latest", "--tracker"),
+    "audit": ("--deep", "--tracker"),
     "demo": ("DIR",),
 }
 EVERYWHERE = ("--repo", "--json", "--debug")

@@ -62,8 +62,15 @@ def printed(repo: Repo, capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_run_of_the_other_tracker_is_named_and_nothing_is_made(moved: Repo) -> None:
+def test_a_run_of_the_other_tracker_is_named_and_nothing_is_made(
+    moved: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = moved.state()
+    assert cli.main(["list", "--repo", str(moved.root)]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (
+        "", "no runs yet; another tracker has some: add --tracker mlflow\n",
+    )  # fmt: skip
     done = moved.anchored("show", "v1", "--json")
     place = f"W&B at {(moved.root / 'wandb').as_uri()}; MLflow at sqlite:///{moved.root}/mlflow.db"
     assert (done.returncode, done.stdout) == (2, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from anchored.cli import console, render
-from anchored.steps.find_runs import listed
+from anchored.steps.find_runs import LATEST, known_elsewhere, listed
 from anchored.workspace import open_repo
 
 SHOWN = 30
@@ -23,7 +23,9 @@ def run(arguments: Namespace) -> int:
     limit = arguments.limit or SHOWN
     runs = list(listed(repo, limit))
     if not runs:
-        console.err().print("no runs yet; `anchored run NAME` makes the first")
+        told = known_elsewhere(repo, LATEST)
+        way = f"another tracker has some: {told.hint}" if told else "`anchored run` makes the first"
+        console.err().print(f"no runs yet; {way}", markup=False)
         return 0
     render.show(console.out(), render.listing(runs))
     if len(runs) == limit and not arguments.limit:
