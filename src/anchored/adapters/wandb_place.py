@@ -17,6 +17,11 @@ from anchored.adapters.wandb_runs import WandbRuns
 from anchored.errors import ConfigError, NotReady
 
 CLOUD = "https://api.wandb.ai"
+# Whether a mode of the SDK sends runs to a server. We have been asked for runs, disabled or not.
+MODES = {
+    "online": True, "run": True, "shared": True,
+    "offline": False, "dryrun": False, "disabled": False,
+}  # fmt: skip
 
 
 def runs_at(
@@ -46,8 +51,8 @@ def runs_at(
 
 
 def _is_online(mode: str, server: str, variables: Mapping[str, str]) -> bool:
-    if mode in {"online", "offline"}:
-        return mode == "online"
+    if mode in MODES:
+        return MODES[mode]
     return any(variables.get(f"WANDB_{name}") for name in ("API_KEY", "IDENTITY_TOKEN_FILE")) or (
         _has_login(urlsplit(server).hostname or "", variables)
     )

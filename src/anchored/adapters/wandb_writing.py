@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ QUIET = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
 
 
 def load() -> None:
-    """Imports the SDK and starts its service, as the first entry would."""
+    """Imports the SDK and starts its service, as the first entry would, which says what fails."""
     # The first `wandb.init` imports the other two, which takes half a second (wandb 0.31.0).
     import requests  # noqa: F401
     import wandb
     import wandb.sdk.launch
 
-    with undisturbed():
+    with undisturbed(), suppress(Exception):
         wandb.setup(wandb.Settings(silent=True))
 
 
@@ -63,6 +63,7 @@ def write_entry(
             **settings,
             silent=True,
             console="off",
+            ignore_globs=(),
             # What an entry's process is and does says nothing of the training.
             disable_code=True,
             disable_git=True,
