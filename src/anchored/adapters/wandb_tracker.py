@@ -147,6 +147,8 @@ class WandbTracker:
             "WANDB_RESUME": "allow",
             "WANDB_PROJECT": run.project,
             "WANDB_NAME": run.name,
+            # What is saved shall outlive the tree in which the script runs.
+            "WANDB_SYMLINK": "false",
             # Else the log of the run's folder holds the API key (seen with wandb 0.31.0).
             "WANDB_DEBUG": "false",
             "WANDB_CORE_DEBUG": "false",
