@@ -99,8 +99,9 @@ def test_a_dvc_remote_that_fails_leaves_the_run_for_later(repo: Repo, *, trained
 
 
 def test_a_git_remote_that_refuses_leaves_the_run_for_later(repo: Repo) -> None:
-    with refusing(repo.origin), pytest.raises(ServiceFailed):
+    with refusing(repo.origin), pytest.raises(ServiceFailed, match="hook declined") as failed:
         repo.run("one")
+    assert not failed.value.transient, "asking again would be refused again"
     assert_sealed_by_resume(repo)
 
 

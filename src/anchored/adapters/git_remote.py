@@ -191,8 +191,9 @@ class GitRemote:
             return
         commit = self._git("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
         self._push_lfs(ref)
+        # Without --porcelain, with which Git says on standard output why a push is refused.
         self._answer("push to", "push", "--no-verify", "--no-signed", "--no-follow-tags",
-                     "--porcelain", self.name, f"{ref}:{ref}")  # fmt: skip
+                     self.name, f"{ref}:{ref}")  # fmt: skip
         seen = self._answer("push to", "ls-remote", self.name, ref).split()
         if not seen or seen[0] != commit:
             raise GitRemoteFailed(
