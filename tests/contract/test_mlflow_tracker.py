@@ -88,7 +88,9 @@ def test_a_database_that_cannot_be_opened_fails_with_its_place(tmp_path: Path) -
         opened(Mlflow("sqlite:///broken.db", tmp_path).tracker())
 
 
-def test_a_whole_run_is_recorded_by_a_server(mlflow_server: MlflowServer, repo: Repo) -> None:
+def test_a_whole_run_is_recorded_by_a_server(
+    mlflow_server: MlflowServer, repo: Repo, capfd: pytest.CaptureFixture[str]
+) -> None:
     repo.configure(
         'experiment = "sums"', f'experiment = "far"\ntracker.uri = "{mlflow_server.url}"'
     )
@@ -96,6 +98,7 @@ def test_a_whole_run_is_recorded_by_a_server(mlflow_server: MlflowServer, repo: 
     assert repo.tags(run.run_id)["anchored.state"] == "sealed"
     assert run.tracker.url.startswith(mlflow_server.url)
     assert repo.artifact(run.run_id, "anchored/train.log") == b"total is 4950\n"
+    assert capfd.readouterr().out == "", "a command's output is one JSON document and nothing else"
 
 
 def test_a_version_that_others_made_without_a_run_is_told(

@@ -36,6 +36,8 @@ PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow 3.17 prints where a server shows the run that has ended, amid what we print.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 # MLflow 3.17 refuses file stores without it. They are for runs of old, and what is said of them.
 FILE_STORE = {"MLFLOW_ALLOW_FILE_STORE": "true"}
