@@ -59,11 +59,12 @@ def worker(server: PrefectServer, home: Path, **env: str) -> Iterator[Server]:
 def asked(url: str, body: Any = None) -> Any:
     """What Prefect's API answers to a GET, or with a body to a POST.
 
-    Its database, SQLite on a busy disk, may be locked for a moment: clients ask again then.
+    Its database, SQLite on a busy disk, may be locked for a moment: clients ask again then. On a
+    busy machine an answer has been seen to take more than 30 s.
     """
     for _ in range(40):
         method = "GET" if body is None else "POST"
-        answer = httpx.request(method, url, json=body, timeout=30)
+        answer = httpx.request(method, url, json=body, timeout=120)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         time.sleep(0.5)
