@@ -1,7 +1,6 @@
 """Runs in a process of their own that is killed at a named point: no handler, no clean-up.
 
-The process is forked from a server that has everything imported, so that a kill costs the run
-alone. A point is a method of a port or of the journals, reached for the nth time:
+A point is a method of a port or of the journals, reached for the nth time:
 
     "after tracker.open_run", "before journals.write TRAINED", "after code.commit 2"
 """
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import signal
 import time
@@ -27,41 +25,18 @@ from anchored.journal import FOLDER, Journals
 from anchored.ports import Silent
 from anchored.records import FlowLink, RunRecord
 from anchored.steps.close_run import claim_unfinished, fail_cut_off, take_up
+from tests.forked import in_process
 from tests.proof import assert_sealed, assert_stored
 from tests.repos import Repo, TreeState, pointers_at
 
 PORTS = {"tracker": MlflowTracker, "store": DvcStore, "code": GitRepo, "journals": Journals,
          "report": Silent}  # fmt: skip
 
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.killed", "mlflow.tracking", "dvc.repo"])
-
 
 def kill(repo: Repo, point: str, **request: Any) -> None:
     """A run called "one" that is killed at this point; returns when its process is gone."""
     done = in_process(killing, repo, point, request)
     assert done.exitcode == -signal.SIGKILL, f"never came to the point {point!r}"
-
-
-def in_process(target: Callable[..., None], *args: Any) -> Any:
-    """The process that has run a function to its end, whatever end that was."""
-    process = started(target, *args)
-    process.join(120)
-    assert process.exitcode is not None
-    return process
-
-
-def started(target: Callable[..., None], *args: Any) -> Any:
-    """A process that has begun to run a function, in the test's environment."""
-    process = _server.Process(target=_in_environment, args=(dict(os.environ), target, *args))
-    process.start()
-    return process
-
-
-def _in_environment(variables: dict[str, str], target: Callable[..., None], *args: Any) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
-    target(*args)
 
 
 def killing(repo: Repo, point: str, request: dict[str, Any]) -> None:

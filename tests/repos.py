@@ -35,6 +35,7 @@ from anchored.steps.find_runs import found
 from anchored.steps.promote import promote
 from anchored.steps.refresh import refreshed
 from anchored.workspace import open_repo
+from tests import forked
 from tests.services.environment import clean_env
 
 CONFIG = """\
@@ -83,10 +84,8 @@ class Repo:
         return done.stdout.strip()
 
     def dvc(self, *args: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *args],
-            cwd=self.root, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        done = forked.dvc(*args, cwd=self.root, env=os.environ)
+        assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def write(self, path: str, content: str | bytes) -> Path:
@@ -126,7 +125,11 @@ class Repo:
         return self.git("rev-parse", "HEAD")
 
     def anchored(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """The command as a user runs it; never raises for its exit code."""
+        """What the command does; never raises for its exit code. Only its start is not a user's."""
+        return forked.anchored(*args, cwd=self.root, env=os.environ | env)
+
+    def anchored_started(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """The command as a user runs it, from the start of Python, and with what loads aside."""
         return subprocess.run(
             [sys.executable, "-m", "anchored", *args],
             cwd=self.root, env={**os.environ, **env}, capture_output=True, text=True,

@@ -137,7 +137,7 @@ def test_the_repo_may_be_named_by_option_or_variable(repo: Repo, tmp_path: Path)
 
 
 def test_the_whole_command_prints_one_json_document(repo: Repo) -> None:
-    done = repo.anchored("run", "far", "-p", "power=2", "--json")
+    done = repo.anchored_started("run", "far", "-p", "power=2", "--json")
     run = result_of(done)
     assert_shape(run, RUN)
     assert (run["state"], run["params"]) == ("sealed", {"power": 2})

@@ -6,6 +6,7 @@ Imports what it wires where it does so: the tracker, loading aside, shall have b
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -72,8 +73,8 @@ def open_repo(
 def load_tracker_aside(repo: str | Path | None = None, tracker: str | None = None) -> None:
     """Lets the tracker load in a process of its own, for every later opening of this repo.
 
-    `tracker` is as for `open_repo`. Only looks at what the configuration says of the tracker;
-    whether it is right, opening tells.
+    `tracker` is as for `open_repo`. Does nothing where this process has loaded it already. Only
+    looks at what the configuration says of the tracker; whether it is right, opening tells.
     """
     for folder in _folders(repo):
         file = folder / "anchored.toml"
@@ -81,7 +82,7 @@ def load_tracker_aside(repo: str | Path | None = None, tracker: str | None = Non
             kind, uri = _said_of_tracker(file)
             if tracker not in {None, kind}:
                 kind, uri = str(tracker), ""
-            if kind in ADAPTERS:
+            if kind in ADAPTERS and ADAPTERS[kind] not in sys.modules:
                 from anchored.adapters.tracker_process import TrackerProcess
 
                 _LOADING.append(TrackerProcess(ADAPTERS[kind], uri))

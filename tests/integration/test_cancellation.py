@@ -14,13 +14,13 @@ from anchored.records import FlowLink, TrackedRun
 from anchored.steps import open_run, reproduce
 from anchored.steps.close_run import close_dead, close_flow_runs
 from anchored.steps.refresh import refreshed
+from tests.forked import started
 from tests.killed import (
     assert_cache_is_whole,
     assert_nothing_is_left,
     kill,
     resume,
     running,
-    started,
     trainings,
 )
 from tests.proof import assert_sealed

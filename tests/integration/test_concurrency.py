@@ -11,13 +11,13 @@ import pytest
 
 from anchored.errors import BadInput
 from anchored.ports import Advance, Silent
+from tests.forked import started
 from tests.killed import (
     assert_cache_is_whole,
     assert_nothing_is_left,
     assert_published_is_whole,
     running,
     sealed_runs,
-    started,
 )
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo

@@ -26,7 +26,8 @@ from anchored.errors import (
 from anchored.journal import Journal, Journals, Step
 from anchored.records import Reproduction
 from anchored.steps.reproduce import Request
-from tests.killed import assert_cache_is_whole, assert_nothing_is_left, in_process, resume, theirs
+from tests.forked import in_process
+from tests.killed import assert_cache_is_whole, assert_nothing_is_left, resume, theirs
 from tests.repos import SCRIPT, Repo
 
 NOISY = SCRIPT.replace("import json", "import random, json").replace(

@@ -17,6 +17,7 @@ from anchored.records import FlowLink
 from anchored.steps import log_run, open_run, train, version_data, version_model
 from anchored.steps.close_run import claim_unfinished
 from anchored.steps.seal import seal
+from tests.forked import started
 from tests.killed import (
     assert_cache_is_whole,
     assert_nothing_is_left,
@@ -25,7 +26,6 @@ from tests.killed import (
     resume,
     running,
     sealed_runs,
-    started,
     theirs,
     trainings,
     wait_for,

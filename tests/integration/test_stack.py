@@ -76,13 +76,13 @@ def started_by_name(
 @pytest.mark.timeout(600)  # three starts of the stack: 90 s, more where others work as well
 def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
     repo = stacked
-    asked = repo.anchored("status")
+    asked = repo.anchored_started("status")
     assert (asked.returncode, "was never up" in asked.stderr) == (1, True)
     before = repo.git("status", "--porcelain")
 
     # What the user's own Prefect is set to is neither used nor changed.
     foreign = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_SERVER_API_PORT": "9"}
-    up = result_of(repo.anchored("up", "--json", **foreign))
+    up = result_of(repo.anchored_started("up", "--json", **foreign))
     assert set(up["deployments"]) >= {"experiment/on-demand", "reproduce/by-name", "audit/weekly"}
     for url in (up["prefect"], f"{up['api']}/health", up["tracker"]):
         assert answers(url), url
@@ -105,11 +105,11 @@ def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
 
 
 def up_again_changes_nothing(repo: Repo, first: dict[str, int]) -> None:
-    again = repo.anchored("up")
+    again = repo.anchored_started("up")
     assert again.returncode == 0
     assert "retrain/nightly daily at 03:00 UTC" in " ".join(again.stdout.split())
     assert pids(repo) == first
-    status = result_of(repo.anchored("status", "--json"))
+    status = result_of(repo.anchored_started("status", "--json"))
     assert status["up"]
     assert {name: part["pid"] for name, part in status["processes"].items()} == first
     assert all(part["memory"] > 10**7 for part in status["processes"].values())
@@ -117,7 +117,7 @@ def up_again_changes_nothing(repo: Repo, first: dict[str, int]) -> None:
 
 def runs_show_on_its_pages(repo: Repo, up: dict[str, Any]) -> None:
     # A command uses the server that is up, and its run has a page.
-    run = result_of(repo.anchored("run", "by-hand", "--json"))
+    run = result_of(repo.anchored_started("run", "by-hand", "--json"))
     assert run["tracker"]["url"].startswith(f"{up['tracker']}/#/experiments/")
     assert run["prefect"]["url"].startswith(up["prefect"])
     assert flow_runs(up) == {"by-hand": "COMPLETED"}
@@ -136,8 +136,8 @@ def what_died_is_mended_and_nothing_else(
     repo: Repo, up: dict[str, Any], first: dict[str, int]
 ) -> None:
     psutil.Process(first["tracker"]).kill()
-    assert repo.anchored("status").returncode == 1
-    again = result_of(repo.anchored("up", "--json"))
+    assert repo.anchored_started("status").returncode == 1
+    again = result_of(repo.anchored_started("up", "--json"))
     assert again["tracker"] == up["tracker"]
     assert {name for name in NAMES if pids(repo)[name] != first[name]} == {"tracker"}
 
@@ -150,25 +150,25 @@ def down_ends_what_runs_and_records_it(repo: Repo, up: dict[str, Any]) -> None:
     leaders = [psutil.Process(pid) for pid in pids(repo).values()]
     below = [process for leader in leaders for process in leader.children(recursive=True)]
     assert len(below) >= 2
-    done = repo.anchored("down")
+    done = repo.anchored_started("down")
     assert done.returncode == 0, done.stderr
     assert "ending the flow run that is under way" in done.stderr
     assert all(is_gone(process) for process in [*leaders, *below])
     assert not any(listening(port) for port in read_stack(repo.root).ports.values())
-    assert result_of(repo.anchored("show", "cut-off", "--json"))["state"] == "failed"
+    assert result_of(repo.anchored_started("show", "cut-off", "--json"))["state"] == "failed"
     assert repo.git("worktree", "list").count("\n") == 0
     assert repo.git("status", "--porcelain") == ""
-    assert "nothing was running" in repo.anchored("down").stderr
-    assert repo.anchored("status").returncode == 1
+    assert "nothing was running" in repo.anchored_started("down").stderr
+    assert repo.anchored_started("status").returncode == 1
 
 
 def a_port_that_is_taken_is_left(repo: Repo, up: dict[str, Any]) -> dict[str, Any]:
     with socket.create_server(("127.0.0.1", read_stack(repo.root).ports["tracker"])):
-        moved = result_of(repo.anchored("up", "--json"))
+        moved = result_of(repo.anchored_started("up", "--json"))
     assert moved["prefect"] == up["prefect"]
     assert moved["tracker"] != up["tracker"]
     assert flow_runs(moved)["cut-off"] == "CRASHED"
-    url = result_of(repo.anchored("show", "by-worker", "--json"))["tracker"]["url"]
+    url = result_of(repo.anchored_started("show", "by-worker", "--json"))["tracker"]["url"]
     assert url.startswith(moved["tracker"])
     return dict(moved)
 
@@ -176,7 +176,7 @@ def a_port_that_is_taken_is_left(repo: Repo, up: dict[str, Any]) -> dict[str, An
 def another_tracker_takes_its_place(repo: Repo, up: dict[str, Any]) -> None:
     before = pids(repo)
     repo.configure("[train.params]", OFFLINE)
-    switched = repo.anchored("up", WANDB_API_KEY=KEY)
+    switched = repo.anchored_started("up", WANDB_API_KEY=KEY)
     assert switched.returncode == 0, switched.stderr
     folder = repo.root / "wandb"
     assert f"W&B {folder.as_uri()}" in " ".join(switched.stdout.split())
@@ -186,7 +186,7 @@ def another_tracker_takes_its_place(repo: Repo, up: dict[str, Any]) -> None:
     assert after.keys() == {"prefect", "worker"}
     assert [name for name in after if after[name] != before[name]] == ["worker"]
     assert not listening(read_stack(repo.root).ports["tracker"])
-    status = result_of(repo.anchored("status", "--json"))
+    status = result_of(repo.anchored_started("status", "--json"))
     assert (status["up"], status["tracker"]) == (True, folder.as_uri())
 
     # The worker's training may speak to W&B, and nobody else learns by what key.
@@ -201,7 +201,7 @@ def another_tracker_takes_its_place(repo: Repo, up: dict[str, Any]) -> None:
     told = [*(repo.root / FOLDER).rglob("*"), *folder.rglob("*")]
     assert [f for f in told if f.is_file() and KEY.encode() in f.read_bytes()] == []
 
-    down = repo.anchored("down")
+    down = repo.anchored_started("down")
     assert "stopping worker, prefect" in down.stderr
     assert strays(repo.root / FOLDER) == []
 
@@ -212,13 +212,13 @@ def test_the_worker_of_a_url_follows_the_branch(
 ) -> None:
     named = {"ANCHORED_REPO": git_http_server.url_of(served.name) + "#main"}
     for command in ("status", "down"):
-        done = served.anchored(command, **named)
+        done = served.anchored_started(command, **named)
         assert done.returncode == 2
         assert "there is no clone of http://127.0.0.1" in done.stderr
         assert PASSWORD not in done.stderr
     assert not (isolated / ".cache/anchored/clones").exists()
 
-    up = result_of(served.anchored("up", "--json", **named))
+    up = result_of(served.anchored_started("up", "--json", **named))
     folder = Path(up["data"])
     try:
         theirs = served.push("notes.txt", "later\n")
@@ -227,8 +227,8 @@ def test_the_worker_of_a_url_follows_the_branch(
         assert flow_runs(up)["tonight"] == "COMPLETED"
         # Nobody asks the server for what is to be seen or ended here.
         served.git("update-ref", "-d", "refs/heads/main", cwd=served.origin)
-        assert result_of(served.anchored("status", "--json", **named))["up"]
-        assert served.anchored("down", **named).returncode == 0
+        assert result_of(served.anchored_started("status", "--json", **named))["up"]
+        assert served.anchored_started("down", **named).returncode == 0
         assert strays(folder) == []
     finally:
         for process in strays(folder):
@@ -249,8 +249,8 @@ def test_a_number_that_is_another_process_by_now_is_left_alone(stacked: Repo) ->
         (folder / "stack.json").write_text(
             json.dumps({"ports": {"prefect": free_port()}, "processes": {"prefect": stale}})
         )
-        assert repo.anchored("status").returncode == 1
-        done = repo.anchored("down")
+        assert repo.anchored_started("status").returncode == 1
+        done = repo.anchored_started("down")
         assert (done.returncode, other.poll()) == (0, None), done.stderr
         assert "nothing was running" in done.stderr
         other.kill()
@@ -267,7 +267,7 @@ def test_what_does_not_come_up_or_is_interrupted_leaves_nothing(stacked: Repo) -
     repo = stacked
     database = repo.root / "mlflow.db"
     database.write_bytes(b"no database" * 1000)
-    done = repo.anchored("up")
+    done = repo.anchored_started("up")
     assert done.returncode == 3
     assert "MLflow ended instead of starting" in done.stderr
     assert "file is not a database" in done.stderr

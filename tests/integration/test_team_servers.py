@@ -37,12 +37,12 @@ def test_a_team_runs_and_reproduces_and_leaves_no_password(
     env = {**mlflow.credentials, **prefect.env}
     repo.script(TALKATIVE + (repo.root / "train.py").read_text())
     repo.configure('experiment = "sums"', f'experiment = "sums"\ntracker.uri = "{mlflow.url}"')
-    done = repo.anchored("run", "one", **env)
+    done = repo.anchored_started("run", "one", **env)
     assert done.returncode == 0, done.stderr
     assert "MLFLOW_TRACKING_PASSWORD ***" in done.stderr, "training was not given the password"
-    again = repo.anchored("reproduce", "one", **env)
+    again = repo.anchored_started("reproduce", "one", **env)
     assert (again.returncode, "one is identical" in again.stdout) == (0, True), again.stderr
-    audit = result_of(repo.anchored("audit", "--json", **env))
+    audit = result_of(repo.anchored_started("audit", "--json", **env))
     assert (audit["runs"], audit["reproducible"], audit["findings"]) == (1, 1, [])
 
     user, password = mlflow.credentials.values()
@@ -72,7 +72,7 @@ def test_a_wrong_password_is_told_at_once(
     mlflow, prefect = team
     repo.configure('experiment = "sums"', f'experiment = "far"\ntracker.uri = "{mlflow.url}"')
     env = {**mlflow.credentials, **prefect.env, variable: "ada:not-the-password"}
-    done = repo.anchored("run", "one", **env)
+    done = repo.anchored_started("run", "one", **env)
     assert done.returncode == 3, done.stderr
     error, hint = done.stderr.splitlines()
     assert server in error

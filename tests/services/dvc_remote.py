@@ -1,19 +1,13 @@
 """The DVC remote of a test's repository, set with DVC's own commands as a user would."""
 
-import json
 import os
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-NAME = "store"
+from tests import forked
 
-_RUN_ALL = """
-import json, sys
-from dvc.cli import main
-sys.exit(any(main([*command, "--quiet"]) for command in json.load(sys.stdin)))
-"""
+NAME = "store"
 
 
 def add_remote(
@@ -23,29 +17,22 @@ def add_remote(
     commands = [["remote", "add", "--force", "--default", NAME, url]]
     commands += [["remote", "modify", NAME, *option] for option in options.items()]
     commands += [["remote", "modify", "--local", NAME, *option] for option in private.items()]
-    subprocess.run(
-        # One process for all (each costs 0.35 s), and no secret on a command line.
-        [sys.executable, "-c", _RUN_ALL],
-        input=json.dumps(commands),
-        cwd=repo,
-        text=True,
-        check=True,
-    )
+    assert forked.in_process(_run_all, repo, commands).exitcode == 0
+
+
+def _run_all(repo: Path, commands: Sequence[Sequence[str]]) -> None:
+    from dvc.cli import main
+
+    os.chdir(repo)
+    for command in commands:
+        assert main([*command, "--quiet"]) == 0, command
 
 
 def run_dvc(
     repo: Path, *arguments: str, env: Mapping[str, str] | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run the DVC command in the repo; its output is in the result, and in the error if `check`."""
-    result = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=repo,
-        env=dict(os.environ if env is None else env),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    result = forked.dvc(*arguments, cwd=repo, env=os.environ if env is None else env)
     if check and result.returncode:
         raise AssertionError(f"dvc {' '.join(arguments)}\n{result.stdout}{result.stderr}")
     return result
