@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from anchored import workspace
 from anchored.adapters.tracker_process import TrackerProcess
 from anchored.errors import AmbiguousRun, TrackerFailed
 
@@ -97,3 +99,11 @@ def test_a_library_that_is_not_there_is_left_to_others_to_tell(
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_what_is_loaded_here_is_not_loaded_aside(tmp_path: Path) -> None:
+    (tmp_path / "anchored.toml").write_text('[tracker]\nkind = "mlflow"\n')
+    importlib.import_module(workspace.ADAPTERS["mlflow"])
+    before = psutil.Process().children()
+    workspace.load_tracker_aside(tmp_path)
+    assert psutil.Process().children() == before
