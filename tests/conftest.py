@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from anchored.file_lock import locked
 from tests.repos import Repo, make_template
 from tests.served import Served, serve
 from tests.services.environment import clean_env
@@ -45,8 +46,18 @@ def interruptible() -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small training repo with its Git and DVC remotes, made once."""
-    return make_template(tmp_path_factory.mktemp("template"))
+    """A small training repo with its Git and DVC remotes, made once for all workers."""
+    folder = of_all_workers(tmp_path_factory) / "template"
+    with locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            make_template(folder.with_suffix(".part")).rename(folder)
+    return folder
+
+
+def of_all_workers(factory: pytest.TempPathFactory) -> Path:
+    """The session's temporary folder, in which pytest-xdist gives each worker one of its own."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture

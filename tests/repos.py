@@ -300,7 +300,7 @@ def make_template(folder: Path) -> Path:
     def call(*args: str) -> None:
         subprocess.run(args, cwd=work, env=env | identity, check=True, capture_output=True)
 
-    work.mkdir()
+    work.mkdir(parents=True)
     call("git", "init", "--quiet", "--initial-branch=main")
     call("git", "init", "--quiet", "--bare", "--initial-branch=main", "../origin.git")
     call("git", "remote", "add", "origin", "../origin.git")
