@@ -14,8 +14,8 @@ from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import ConfigError, UnknownRun
 from anchored.journal import Journal, Journals
 from anchored.ports import CodeRepo, DataStore, Environments, Report, Tracker
+from anchored.records import TITLES
 
-TITLES = {"mlflow": "MLflow", "wandb": "W&B"}
 ConfigReader = Callable[[str], bytes | None]
 
 
