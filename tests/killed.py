@@ -1,6 +1,7 @@
 """Runs in a process of their own that is killed at a named point: no handler, no clean-up.
 
-A point is a method of a port or of the journals, reached for the nth time:
+A point is a method of a port or of the journals, or what writes W&B's entries, reached for the nth
+time:
 
     "after tracker.open_run", "before journals.write TRAINED", "after code.commit 2"
 """
@@ -18,9 +19,11 @@ from typing import Any
 
 import psutil
 
+from anchored.adapters import wandb_offline
 from anchored.adapters.dvc_store import DvcStore
 from anchored.adapters.git_repo import GitRepo
 from anchored.adapters.mlflow_tracker import MlflowTracker
+from anchored.adapters.wandb_tracker import WandbTracker
 from anchored.journal import FOLDER, Journals
 from anchored.ports import Silent
 from anchored.records import FlowLink, RunRecord
@@ -29,8 +32,8 @@ from tests.forked import in_process
 from tests.proof import assert_sealed, assert_stored
 from tests.repos import Repo, TreeState, pointers_at
 
-PORTS = {"tracker": MlflowTracker, "store": DvcStore, "code": GitRepo, "journals": Journals,
-         "report": Silent}  # fmt: skip
+PORTS = {"tracker": MlflowTracker, "wandb": WandbTracker, "writing": wandb_offline,
+         "store": DvcStore, "code": GitRepo, "journals": Journals, "report": Silent}  # fmt: skip
 
 
 def kill(repo: Repo, point: str, **request: Any) -> None:
@@ -103,6 +106,20 @@ def assert_published_is_whole(repo: Repo) -> None:
             assert_stored(repo.store, pointer["outs"][0]["md5"])
     for run in sealed_runs(repo):
         assert_sealed(repo, run)
+
+
+def assert_sealed_once(repo: Repo, commits: int = 3) -> None:
+    """One run, sealed, and as many commits; nothing is left of what it was killed in."""
+    (run,) = repo.runs()
+    (sealed,) = sealed_runs(repo)
+    assert_sealed(repo, sealed)
+    assert run.run_id == sealed.run_id
+    assert repo.git("for-each-ref", "--format=%(refname)", "refs/anchored") == sealed.git.ref
+    assert repo.git("for-each-ref", "refs/anchored", cwd=repo.origin).count("\n") == 0
+    assert repo.git("rev-list", "--all", "--count") == str(commits)
+    assert repo.head == sealed.git.commit
+    assert repo.git("status", "--porcelain") == ""
+    assert_nothing_is_left(repo)
 
 
 def assert_nothing_is_left(repo: Repo) -> None:

@@ -22,10 +22,10 @@ from tests.killed import (
     assert_cache_is_whole,
     assert_nothing_is_left,
     assert_published_is_whole,
+    assert_sealed_once,
     kill,
     resume,
     running,
-    sealed_runs,
     theirs,
     trainings,
     wait_for,
@@ -93,19 +93,6 @@ TRAINED = [
     "before code.forget",
     "before journals.close",
 ]
-
-
-def assert_sealed_once(repo: Repo, commits: int = 3) -> None:
-    (run,) = repo.runs()
-    (sealed,) = sealed_runs(repo)
-    assert_sealed(repo, sealed)
-    assert run.run_id == sealed.run_id
-    assert repo.git("for-each-ref", "--format=%(refname)", "refs/anchored") == sealed.git.ref
-    assert repo.git("for-each-ref", "refs/anchored", cwd=repo.origin).count("\n") == 0
-    assert repo.git("rev-list", "--all", "--count") == str(commits)
-    assert repo.head == sealed.git.commit
-    assert repo.git("status", "--porcelain") == ""
-    assert_nothing_is_left(repo)
 
 
 def test_points_cover_every_boundary() -> None:
