@@ -145,6 +145,12 @@ def served_as(repo: str | Path | None) -> str:
     return address.given if address else str(root_of(repo))
 
 
+def named_by(repo: str) -> str:
+    """What names the same repo once more, on this machine; without credentials."""
+    address = address_of(repo)
+    return address.public if address else repo
+
+
 def address_of(repo: str | Path | None) -> GitAddress | None:
     """The URL that is meant; None where it is a folder on this machine."""
     from anchored.decisions.git_address import git_address

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -221,6 +223,9 @@ def test_the_worker_of_a_url_follows_the_branch(
     up = result_of(served.anchored_started("up", "--json", **named))
     folder = Path(up["data"])
     try:
+        told = served.anchored_started("status", "--repo", named["ANCHORED_REPO"])
+        *_, ending = re.sub(r"\s+", " ", told.stdout).partition("to stop it ")
+        assert PASSWORD not in ending
         theirs = served.push("notes.txt", "later\n")
         started_by_name(served, up, "tonight")
         wait_for(lambda: flow_runs(up).get("tonight") in ENDED, timeout=90, interval=0.3)
@@ -228,7 +233,7 @@ def test_the_worker_of_a_url_follows_the_branch(
         # Nobody asks the server for what is to be seen or ended here.
         served.git("update-ref", "-d", "refs/heads/main", cwd=served.origin)
         assert result_of(served.anchored_started("status", "--json", **named))["up"]
-        assert served.anchored_started("down", **named).returncode == 0
+        assert served.anchored_started(*shlex.split(ending)[1:]).returncode == 0
         assert strays(folder) == []
     finally:
         for process in strays(folder):

@@ -48,7 +48,10 @@ def test_credentials_neither_show_nor_make_another_clone(login: str) -> None:
     assert isinstance(secret, GitAddress)
     assert login in secret.url
     assert (secret.shown, secret.folder) == (plain.shown, plain.folder)
-    assert "hun" not in f"{secret!r}{secret.shown}{secret.folder}{secret.name}"
+    assert "hun" not in f"{secret!r}{secret.shown}{secret.folder}{secret.name}{secret.public}"
+    again = git_address(secret.public)
+    assert again is not None
+    assert again.folder == secret.folder
 
 
 def test_each_url_and_branch_has_a_folder_of_its_own() -> None:

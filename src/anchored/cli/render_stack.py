@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from shlex import quote
 
 from rich.markup import escape
 from rich.table import Table
 
 from anchored.cli.render import human_size
 from anchored.stack.standing import Standing
+from anchored.workspace import named_by
 
 DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
 _CRON = re.compile(r"(?P<minute>\d+) (?P<hour>\d+) \* \* (?:\*|(?P<day>[0-7])) (?P<zone>\S+)")
 
 
-def places(stack: Standing, here: str) -> Table:
+def command(name: str, repo: str | None) -> str:
+    """What to type for a command on the same repository; `repo` is what the user named it by."""
+    return f"anchored {name} --repo {quote(named_by(repo))}" if repo else f"anchored {name}"
+
+
+def places(stack: Standing, here: str, repo: str | None) -> Table:
     """Where to look, what can be triggered by name, where things lie, and how it ends."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
@@ -29,7 +36,7 @@ def places(stack: Standing, here: str) -> Table:
         "by itself": _scheduled(stack.deployments),
         "data": _seen_from(here, str(stack.folder)),
         "logs": _seen_from(here, str(stack.logs)),
-        "to stop it": "anchored down",
+        "to stop it": command("down", repo),
     }
     for what, value in rows.items():
         if value:

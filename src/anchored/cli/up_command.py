@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     if getattr(arguments, "json", False):
         render.print_json(found.to_json())
     else:
-        render.show(console.out(), places(found, os.getcwd()))
+        render.show(console.out(), places(found, os.getcwd(), given))
     return 0
 
 

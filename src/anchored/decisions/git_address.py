@@ -32,6 +32,11 @@ class GitAddress:
         return url_without_credentials(self.url)
 
     @property
+    def public(self) -> str:
+        """As `given`, without credentials: enough to name the clone that is here."""
+        return f"{self.shown}#{self.branch}" if self.branch else self.shown
+
+    @property
     def name(self) -> str:
         """What Git would call a clone of it, in characters that any file system takes."""
         path = re.split(r"[?#]", self.shown)[0].rstrip("/").removesuffix(".git")
