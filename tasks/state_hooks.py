@@ -66,16 +66,19 @@ def close_dead(repo: RepoChoice) -> None:
     """
     workspace = opened(repo)
     try:
-        _crash(steps.dead_flow_runs(workspace))
+        call_crashed(steps.dead_flow_runs(workspace))
         for said in steps.close_dead(workspace):
             workspace.report.warn(said)
     except AnchoredError as error:
         workspace.report.warn(f"a run that was cut off is not closed yet: {error}")
 
 
-def _crash(flow_runs: Iterable[str]) -> None:
-    """Tells Prefect of flow runs whose process is gone; those of another server are not known."""
-    for flow_run_id in flow_runs:
+def call_crashed(flow_runs: Iterable[str]) -> None:
+    """Tells Prefect of flow runs whose process is gone; those of another server are not known.
+
+    Nothing is told where Prefect does not answer.
+    """
+    for flow_run_id in filter(None, flow_runs):
         with suppress(Exception), get_client(sync_client=True) as client:
             state = client.read_flow_run(UUID(flow_run_id)).state
             if state is not None and state.type in {StateType.PENDING, StateType.RUNNING}:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -31,6 +33,7 @@ from tests.killed import (
 from tests.proof import assert_sealed
 from tests.repos import Repo, result_of
 from tests.services.prefect_server import PrefectServer
+from tests.services.prefect_worker import Flows
 
 SLEEPING = """\
 import subprocess, sys, time
@@ -39,6 +42,7 @@ subprocess.Popen(child, start_new_session=True)
 print("at work", flush=True)
 time.sleep(300)
 """
+GONE = "The process of this flow run is gone."
 TO_TRAINED = (
     version_data.version_data,
     version_data.push_data,
@@ -196,8 +200,46 @@ def test_a_killed_command_is_closed_as_failed_by_resume(
         wait_for(in_training(repo))
         process.kill()
         process.wait()
+        flow_run = repo.runs()[0].prefect.flow_run_id
+        assert Flows(prefect_server).get(flow_run)["state_type"] == "RUNNING"
         done = repo.anchored("resume", "--json", **prefect_server.env)
     (result,) = result_of(done)
+    assert (result["name"], result["state"]) == ("one", "failed")
+    assert_nothing_is_left(repo)
+    ended = Flows(prefect_server).get(flow_run)
+    assert (ended["state_type"], ended["state"]["message"]) == ("CRASHED", GONE)
+
+
+def test_a_killed_command_is_taken_up_and_its_flow_run_crashed(
+    repo: Repo, prefect_server: PrefectServer
+) -> None:
+    hook = repo.origin / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    pushing = repo.root.parent / "pushing"
+    hook.write_text(f"#!/bin/sh\ntouch {pushing}\nwhile [ -e {pushing} ]; do sleep 0.1; done\n")
+    hook.chmod(0o755)
+    with command(repo, "run", "one", **prefect_server.env) as process:
+        wait_for(pushing.exists)
+        process.kill()
+        process.wait()
+    hook.unlink()
+    pushing.unlink()
+    flow_run = repo.runs()[0].prefect.flow_run_id
+    (result,) = result_of(repo.anchored("resume", "--json", **prefect_server.env))
+    assert (result["name"], result["state"]) == ("one", "sealed")
+    ended = Flows(prefect_server).get(flow_run)
+    assert (ended["state_type"], ended["state"]["message"]) == ("CRASHED", GONE)
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/api"])
+def test_a_killed_run_is_closed_though_prefect_is_away(repo: Repo, url: str) -> None:
+    kill(repo, "after journals.write TRAINING")
+    journals = repo.open().journals
+    (left,) = journals.all()
+    journals.write(replace(left, run=left.run.with_(prefect=FlowLink(str(uuid4()), ""))))
+    (result,) = result_of(
+        repo.anchored("resume", "--json", **{"PREFECT_API_URL": url} if url else {})
+    )
     assert (result["name"], result["state"]) == ("one", "failed")
     assert_nothing_is_left(repo)
 

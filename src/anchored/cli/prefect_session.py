@@ -29,22 +29,13 @@ def prefect_session(root: Path) -> Iterator[None]:
     The server is the one that is configured, else that of the repo's local stack while it is up,
     else a temporary one. Raises `ServiceFailed` where Prefect's own server is the trouble.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    settings, instead = _settings(root)
     from prefect.logging.handlers import APILogHandler
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-        temporary_settings,
-    )
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # Joining the heartbeat's thread costs a second a flow run (Prefect 3.8.8), and nobody watches:
     # the terminal sees when this process dies.
-    settings: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    instead = ""
-    if not PREFECT_API_URL.value():
-        stack, instead = _of_stack(root)
-        settings |= {PREFECT_API_URL: stack} if stack else {}
+    settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
     with temporary_settings(settings), steps_shown() as say:
         if instead:
             say(f"{instead}: starting one for this command, which takes ~10 s")
@@ -68,6 +59,33 @@ def prefect_session(root: Path) -> Iterator[None]:
         finally:
             # Before a temporary server ends: what was still to be logged could not reach it.
             APILogHandler().flush()
+
+
+def tell_crashed(root: Path, flow_run_id: str) -> None:
+    """Has a flow run called crashed whose process is gone; no server is started for that."""
+    if not flow_run_id:
+        return
+    settings, instead = _settings(root)
+    if instead:
+        return
+    from prefect.settings import temporary_settings
+
+    from tasks.state_hooks import call_crashed
+
+    with temporary_settings(settings):
+        call_crashed([flow_run_id])
+
+
+def _settings(root: Path) -> tuple[dict[Any, Any], str]:
+    """What names the server to Prefect; else why a temporary one is needed."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from prefect.settings import PREFECT_API_URL
+
+    if PREFECT_API_URL.value():
+        return {}, ""
+    stack, instead = _of_stack(root)
+    return {PREFECT_API_URL: stack} if stack else {}, instead
 
 
 def _of_stack(root: Path) -> tuple[str, str]:

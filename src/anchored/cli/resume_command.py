@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from anchored.cli import console, render
-from anchored.cli.prefect_session import prefect_session
+from anchored.cli.prefect_session import prefect_session, tell_crashed
 from anchored.errors import AnchoredError, WrongUse
 from anchored.steps.close_run import Unfinished, check_here, claim_unfinished, fail_cut_off
 from anchored.steps.training_repo import TrainingRepo
@@ -37,11 +37,15 @@ def _ended(
         check_here(repo, run)
         if not unfinished.resumable:
             fail_cut_off(repo, unfinished.key)
+            tell_crashed(repo.root, run.prefect.flow_run_id)
             said.print(f"{run.name}: was cut off, and is closed as failed", markup=False)
             return {**result, "state": "failed"}, 0
         with prefect_session(repo.root):
             from flows.experiment import experiment
+            from tasks.state_hooks import call_crashed
 
+            # Nobody is left to say so of the flow run that was cut off.
+            call_crashed([run.prefect.flow_run_id])
             experiment(
                 repo=str(repo.root),
                 run_name=run.name,
