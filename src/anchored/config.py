@@ -11,6 +11,7 @@ import re
 import string
 import tomllib
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -33,6 +34,8 @@ from anchored.records import ParamValue
 
 FILE = "anchored.toml"
 PYPROJECT = "pyproject.toml"
+EXPERIMENT_VARIABLES = {"wandb": "WANDB_PROJECT"}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 RepoPath = Annotated[str, AfterValidator(normalized)]
 Scalar = Annotated[ParamValue, PlainValidator(checked_value)]
@@ -198,8 +201,17 @@ def placeholders(command: str) -> Iterator[str]:
         yield name
 
 
-def parse_config(text: bytes | str, file: str, *, default_experiment: str) -> Config:
+def parse_config(
+    text: bytes | str,
+    file: str,
+    *,
+    default_experiment: str,
+    variables: Mapping[str, str] = NOTHING,
+) -> Config:
     """The configuration in the text of `anchored.toml`, or of a `pyproject.toml`.
+
+    An experiment that it leaves open is as the tracker's own variable says, if it has one, else the
+    default.
 
     Raises `ConfigError` with the place for what is not TOML, unknown keys, wrong types, paths
     that leave the repo, inputs that overlap and placeholders without a parameter.
@@ -219,7 +231,8 @@ def parse_config(text: bytes | str, file: str, *, default_experiment: str) -> Co
         raise _config_error(error, source, file, prefix) from error
     if config.experiment:
         return config
-    return config.model_copy(update={"experiment": default_experiment})
+    named = variables.get(EXPERIMENT_VARIABLES.get(config.tracker.kind, ""))
+    return config.model_copy(update={"experiment": named or default_experiment})
 
 
 def has_table(text: bytes) -> bool:

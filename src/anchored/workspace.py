@@ -53,9 +53,9 @@ def open_repo(
 
     code = code_at(root_of(repo, report))
     root = code.root
-    configured = config = config_from(code.read_now, root.name)
+    configured = config = config_from(code.read_now, root.name, os.environ)
     if tracker is not None:
-        config = config_with(_checked(tracker), configured, past_configs(code))
+        config = config_with(_checked(tracker), configured, past_configs(code, os.environ))
     return TrainingRepo(
         root=root,
         config=config,
@@ -252,7 +252,7 @@ def _others(code: CodeRepo, configured: Config, opened: Config) -> Iterator[Othe
     from anchored.steps.trackers_used import config_with, past_configs, with_tracker
     from anchored.steps.training_repo import OtherTracker
 
-    past = tuple(past_configs(code))
+    past = tuple(past_configs(code, os.environ))
     by_option = [_place(config_with(kind, configured, past), code.root) for kind in WIRED]
     here = (Settings(kind="mlflow"), Settings(kind="wandb", mode="offline"))
     local = (with_tracker(configured, settings, configured.experiment) for settings in here)

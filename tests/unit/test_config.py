@@ -133,6 +133,18 @@ def test_a_byte_order_mark_is_no_error() -> None:
     assert parse_config(b"\xef\xbb\xbf" + GOOD.encode(), "anchored.toml", default_experiment="x")
 
 
+@pytest.mark.parametrize(("stated", "kind", "experiment"), [
+    ("", "wandb", "theirs"), ("", "mlflow", "folder"), ('experiment = "ours"', "wandb", "ours"),
+])  # fmt: skip
+def test_a_project_that_is_left_open_is_the_one_of_the_environment(
+    stated: str, kind: str, experiment: str
+) -> None:
+    text = f'{stated}\ndata.inputs = ["a"]\ntrain = {{command = "x", model = "m"}}\ntracker.kind = "{kind}"'
+    variables = {"WANDB_PROJECT": "theirs"}
+    config = parse_config(text, "anchored.toml", default_experiment="folder", variables=variables)
+    assert config.experiment == experiment
+
+
 @pytest.mark.parametrize(
     ("name", "given_value", "value"),
     [

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
-from anchored.config import FILE, PYPROJECT, Config, Tracker
+from anchored.config import FILE, NOTHING, PYPROJECT, Config, Tracker
 from anchored.ports import CodeRepo
 from anchored.steps.training_repo import readable_config
 
 
-def past_configs(code: CodeRepo) -> Iterator[Config]:
+def past_configs(code: CodeRepo, variables: Mapping[str, str] = NOTHING) -> Iterator[Config]:
     """The configurations that commits of the repo have, newest first, each once.
 
     HEAD's history comes before commits that only other refs hold. One that cannot be read is
@@ -20,7 +20,7 @@ def past_configs(code: CodeRepo) -> Iterator[Config]:
     contents = code.read_many([(commit, file) for commit in commits for file in (FILE, PYPROJECT)])
     pairs = zip(contents[::2], contents[1::2], strict=True)
     for own, pyproject in dict.fromkeys(pairs):
-        config = readable_config({FILE: own, PYPROJECT: pyproject}.get, code.root.name)
+        config = readable_config({FILE: own, PYPROJECT: pyproject}.get, code.root.name, variables)
         if config is not None:
             yield config
 

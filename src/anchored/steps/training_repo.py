@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from anchored.config import FILE, PYPROJECT, Config, has_table, parse_config
+from anchored.config import FILE, NOTHING, PYPROJECT, Config, has_table, parse_config
 from anchored.decisions.naming import generated_name, open_ref
 from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import ConfigError, UnknownRun
@@ -68,7 +68,9 @@ class TrainingRepo:
 
     def config_at(self, commit: str) -> Config:
         """The configuration as a commit has it: what a run does is decided by its commit."""
-        return config_from(lambda path: self.code.read(commit, path), self.root.name)
+        return config_from(
+            lambda path: self.code.read(commit, path), self.root.name, self.variables
+        )
 
     def journal(self, key: str) -> Journal:
         """The journal of a run that is under way. Raises `UnknownRun`."""
@@ -83,24 +85,28 @@ class TrainingRepo:
         self.journals.close(key)
 
 
-def config_from(read: ConfigReader, folder: str) -> Config:
+def config_from(read: ConfigReader, folder: str, variables: Mapping[str, str] = NOTHING) -> Config:
     """The configuration among a repo's files: `anchored.toml`, else `[tool.anchored]`.
+
+    What that leaves open the name of the folder and the variables say.
 
     Raises `ConfigError` where there is none, or a broken one.
     """
     if (text := read(FILE)) is not None:
-        return parse_config(text, FILE, default_experiment=folder)
+        return parse_config(text, FILE, default_experiment=folder, variables=variables)
     if (text := read(PYPROJECT)) is not None and has_table(text):
-        return parse_config(text, PYPROJECT, default_experiment=folder)
+        return parse_config(text, PYPROJECT, default_experiment=folder, variables=variables)
     raise ConfigError(
         "not found in this repository", file=FILE, hint="run `anchored init` to have one written"
     )
 
 
-def readable_config(read: ConfigReader, folder: str) -> Config | None:
+def readable_config(
+    read: ConfigReader, folder: str, variables: Mapping[str, str] = NOTHING
+) -> Config | None:
     """The configuration among the files of a commit of history; None for none, or a broken one."""
     try:
-        return config_from(read, folder)
+        return config_from(read, folder, variables)
     except ConfigError:
         return None
 
