@@ -8,6 +8,7 @@
     │   ├── DirtyTree                       uncommitted changes, listed
     │   ├── BadName, BadParam               an argument of a run
     │   └── UnknownRun, AmbiguousRun        a name is never guessed
+    │       └── DeletedRun                      the tracker can bring it back
     ├── RunFailed                     1     training did not give a model that can be trusted
     │   ├── TrainingFailed                  exit status, signal or time-out, with the log's tail
     │   │   ├── EnvironmentFailed           the commit's own environment could not be built
@@ -125,6 +126,10 @@ class BadParam(WrongUse):
 
 class UnknownRun(WrongUse):
     """No run answers to this name or id."""
+
+
+class DeletedRun(UnknownRun):
+    """The tracker has deleted the run, and can still bring it back."""
 
 
 class AmbiguousRun(WrongUse):

@@ -400,7 +400,13 @@ class Tracker(Protocol):
         """A new run in the state running."""
 
     def run(self, run_id: str) -> TrackedRun:
-        """The run of this id. Raises `UnknownRun`."""
+        """The run of this id. Raises `UnknownRun`: `DeletedRun` where it can be brought back."""
+
+    def runs_by_id(self, ids: Collection[str]) -> list[TrackedRun]:
+        """The runs of these ids in any experiment, deleted ones too, in no order.
+
+        Of an id that is none of the tracker's, or that it no longer knows, nothing.
+        """
 
     def runs_tagged(self, tag: str, value: str) -> list[TrackedRun]:
         """The experiment's runs that have a tag of this value."""

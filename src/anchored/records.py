@@ -295,7 +295,7 @@ class TrackedRun:
     """A run as the tracker has it, but for metrics that are no finite numbers: JSON has none.
 
     Times are in milliseconds since the epoch; None is unknown. `artifacts` is the URI under which
-    the tracker keeps them.
+    the tracker keeps them. `deleted`: it can be restored there, and is in no listing.
     """
 
     run_id: str
@@ -309,3 +309,4 @@ class TrackedRun:
     ended: int | None = None
     ending: Ended | None = None
     artifacts: str = ""
+    deleted: bool = False

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from anchored.adapters.mlflow_tracker import MlflowTracker
-from anchored.errors import NotReady, TrackerFailed, UnknownRun
-from tests.contract.backends import MLFLOW, Mlflow, content_at, made, opened, trained
+from anchored.errors import DeletedRun, NotReady, TrackerFailed, UnknownRun
+from tests.contract.backends import MLFLOW, NOW, Mlflow, content_at, made, opened, trained
 from tests.repos import Repo
 from tests.services.mlflow_server import MlflowServer
 
@@ -44,6 +44,42 @@ def test_looking_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(UnknownRun, match="has no run"):
         tracker.run("0" * 32)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deleted_run_is_known_by_its_id_alone_until_it_is_restored(
+    tracker: MlflowTracker, backend: Mlflow
+) -> None:
+    run_id = opened(tracker)
+    other = backend.tracker()
+    other_id = opened(other)
+    tracker._client.delete_run(run_id)
+    tracker._client.delete_experiment(other._experiment_id)
+    assert list(tracker.runs()) == []
+    found = {run.run_id: run.deleted for run in backend.tracker().runs_by_id([run_id, other_id])}
+    assert found == {run_id: True, other_id: True}
+    with pytest.raises(DeletedRun, match="was deleted in MLflow") as raised:
+        tracker.run(run_id)
+    assert f"mlflow runs restore --run-id {run_id}" in (raised.value.hint or "")
+    with pytest.raises(DeletedRun, match="with its experiment") as raised:
+        tracker.run(other_id)
+    restoring = f"mlflow experiments restore --experiment-id {other._experiment_id}"
+    assert restoring in (raised.value.hint or "")
+    with pytest.raises(NotReady, match="is deleted") as refused:
+        backend.tracker(other._experiment).open_run(name="one", tags={}, started=NOW)
+    assert restoring in (refused.value.hint or "")
+    tracker._client.restore_run(run_id)
+    tracker._client.restore_experiment(other._experiment_id)
+    assert not any(run.deleted for run in tracker.runs_by_id([run_id, other_id]))
+    assert tracker.run(run_id).name == other.run(other_id).name == "one"
+
+
+def test_a_run_of_a_renamed_experiment_is_found_by_its_id(
+    tracker: MlflowTracker, backend: Mlflow
+) -> None:
+    run_id = opened(tracker)
+    tracker._client.rename_experiment(tracker._experiment_id, name := uuid.uuid4().hex)
+    (found,) = backend.tracker(tracker._experiment).runs_by_id([run_id])
+    assert (found.experiment, found.deleted) == (name, False)
 
 
 def test_a_metric_logged_twice_has_one_point(tracker: MlflowTracker) -> None:

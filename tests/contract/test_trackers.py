@@ -101,6 +101,17 @@ def test_runs_are_found_by_the_beginning_of_their_ids_and_by_nothing_like_it(
             tracker.run(absent)
 
 
+def test_runs_are_found_by_their_ids_in_whatever_experiment(
+    tracker: Tracker, backend: Backend
+) -> None:
+    assert tracker.runs_by_id([]) == []
+    ids = [opened(tracker), opened(tracker), opened(backend.tracker())]
+    wanted = [*ids[1:], "0" * 32, "it's", "", "%", *(uuid.uuid4().hex for _ in range(250))]
+    found = {run.run_id: run for run in tracker.runs_by_id(wanted)}
+    assert found == {run_id: tracker.run(run_id) for run_id in ids[1:]}
+    assert not any(run.deleted for run in found.values())
+
+
 def test_runs_of_one_name_come_newest_first(tracker: Tracker, backend: Backend) -> None:
     ids = [
         tracker.open_run(name="same", tags={}, started=NOW.replace(day=day)).run_id

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, cached_property
@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from anchored.adapters.bulk_artifacts import artifacts_at
 from anchored.adapters.files import link_or_copy
+from anchored.adapters.mlflow_experiments import MlflowExperiments
 from anchored.adapters.mlflow_failure import failure, is_absent
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
 from anchored.adapters.mlflow_pages import page_server
@@ -44,6 +45,7 @@ FILE_STORE = {"MLFLOW_ALLOW_FILE_STORE": "true"}
 RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,255}", re.ASCII)  # as MLflow's own check has it
 BATCH, PAGE = 100, 1_000
 STATUS = {Ended.FINISHED: "FINISHED", Ended.FAILED: "FAILED", Ended.KILLED: "KILLED"}
+DELETED = "deleted"  # a lifecycle stage
 ENDINGS = {status: ending for ending, status in STATUS.items()}
 
 
@@ -77,7 +79,6 @@ class MlflowTracker:
         self._experiment, self._root, self._lock = experiment, root, lock
         page = self.uri if self.uri.startswith("http") else page
         self._page = url_without_credentials(page).rstrip("/")
-        self._names: dict[str, str] = {}  # of experiments, by id
 
     @cached_property
     def _client(self) -> Any:
@@ -102,52 +103,18 @@ class MlflowTracker:
         return (file := database_of(self.uri)) is not None and not file.exists()
 
     @cached_property
-    def _experiment_id(self) -> str:
-        found = self._found_experiment()
-        if found is None:
-            from mlflow.exceptions import MlflowException
+    def _experiments(self) -> MlflowExperiments:
+        return MlflowExperiments(self._client, self.uri, in_files=not self.takes_runs)
 
-            # A database says nothing of artifacts, and MLflow's default is the current folder.
-            knows = self.uri.startswith("http") or not self.takes_runs
-            place = None if knows else self._artifacts
-            try:
-                return str(self._client.create_experiment(self._experiment, place))
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            found = self._found_experiment()
-        if found is None or found.lifecycle_stage == "deleted":
-            raise NotReady(
-                f"the MLflow experiment {self._experiment!r} is deleted",
-                hint="restore it in MLflow, or name another in anchored.toml",
-            )
-        return str(found.experiment_id)
+    @cached_property
+    def _experiment_id(self) -> str:
+        # A database says nothing of artifacts, and MLflow's default is the current folder.
+        knows = self.uri.startswith("http") or not self.takes_runs
+        return self._experiments.id_of(self._experiment, None if knows else self._artifacts)
 
     @property
     def _artifacts(self) -> str:
         return (self._root / "mlruns").as_uri()
-
-    def _experiment_name(self, experiment_id: str) -> str:
-        if experiment_id not in self._names:
-            self._names[experiment_id] = self._client.get_experiment(experiment_id).name
-        return self._names[experiment_id]
-
-    def _experiments(self, view: int) -> Iterator[Any]:
-        """All experiments, as far as the view of MLflow's includes the deleted ones."""
-        token: str | None = ""
-        while token is not None:
-            page = self._client.search_experiments(view, PAGE, page_token=token or None)
-            yield from page
-            token = page.token or None
-
-    def _found_experiment(self) -> Any:
-        if self.takes_runs:
-            return self._client.get_experiment_by_name(self._experiment)
-        # A file store puts the name into a filter without quoting it (seen with MLflow 3.17.2).
-        from mlflow.entities import ViewType
-
-        named = (e for e in self._experiments(ViewType.ALL) if e.name == self._experiment)
-        return next(named, None)
 
     # --- one run --------------------------------------------------------------------------------
 
@@ -164,11 +131,14 @@ class MlflowTracker:
             )
 
     def run(self, run_id: str) -> TrackedRun:
-        """The run of this id. Raises `UnknownRun`."""
+        """The run of this id. Raises `UnknownRun`: `DeletedRun` where it can be brought back."""
         if self._is_unmade or not RUN_ID.fullmatch(run_id):
             raise UnknownRun(f"MLflow at {redact(self.uri)} has no run {run_id}")
         with self._calling(run_id):
-            return self._tracked(self._client.get_run(run_id))
+            run = self._client.get_run(run_id)
+            if run.info.lifecycle_stage == DELETED:
+                raise self._experiments.deleted_run(run)
+            return self._tracked(run)
 
     def training_variables(self, run_id: str) -> dict[str, str]:
         """Environment variables by which `mlflow.start_run()` in a script resumes the run."""
@@ -353,6 +323,23 @@ class MlflowTracker:
         # To LIKE, `_` is any character, and in SQLite a letter is both of its cases.
         return [run for run in found if run.run_id.startswith(prefix)]
 
+    def runs_by_id(self, ids: Collection[str]) -> list[TrackedRun]:
+        """The runs of these ids in any experiment, deleted ones too, in no order."""
+        from mlflow.entities import ViewType
+
+        known = [run_id for run_id in ids if RUN_ID.fullmatch(run_id)]
+        if self._is_unmade or not known:
+            return []
+        found: list[TrackedRun] = []
+        with self._calling():
+            everywhere = self._experiments.ids(deleted=True)
+            for start in range(0, len(known), BATCH):
+                batch = ", ".join(f"'{run_id}'" for run_id in known[start : start + BATCH])
+                query = f"attributes.run_id IN ({batch})"
+                page = self._client.search_runs(everywhere, query, ViewType.ALL, BATCH)
+                found += map(self._tracked, page)
+        return found
+
     def runs(self, limit: int | None = None) -> Iterable[TrackedRun]:
         """The experiment's runs, newest first."""
         return self._search("", limit)
@@ -371,13 +358,13 @@ class MlflowTracker:
             return
         with self._calling():
             # Asking makes no experiment: whoever only looks changes nothing.
-            if self._found_experiment() is None and not everywhere:
+            if not everywhere and self._experiments.named(self._experiment) is None:
                 return
-            where = self._everywhere() if everywhere else []
+            where = self._experiments.ids() if everywhere else [self._experiment_id]
         while left is None or left > 0:
             with self._calling():
                 page = self._client.search_runs(
-                    where or [self._experiment_id],
+                    where,
                     filter_string=query,
                     max_results=PAGE if left is None else min(PAGE, left),
                     order_by=["attributes.start_time DESC"],
@@ -388,11 +375,6 @@ class MlflowTracker:
             left = None if left is None else left - len(page)
             if not token:
                 return
-
-    def _everywhere(self) -> list[str]:
-        from mlflow.entities import ViewType
-
-        return [experiment.experiment_id for experiment in self._experiments(ViewType.ACTIVE_ONLY)]
 
     # --- registered models ----------------------------------------------------------------------
 
@@ -445,7 +427,7 @@ class MlflowTracker:
         return TrackedRun(
             run_id=info.run_id,
             name=info.run_name or "",
-            experiment=self._experiment_name(info.experiment_id),
+            experiment=self._experiments.name_of(info.experiment_id),
             tags={self._keys.original(key): value for key, value in run.data.tags.items()},
             params={self._keys.original(key): value for key, value in run.data.params.items()},
             metrics={
@@ -458,6 +440,7 @@ class MlflowTracker:
             ended=info.end_time,
             ending=ENDINGS.get(info.status),
             artifacts=info.artifact_uri or "",
+            deleted=info.lifecycle_stage == DELETED,
         )
 
     @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count, groupby
@@ -55,6 +55,11 @@ class OfflineRuns:
         """The run of this id; None where there is none."""
         logged = self._logged(run_id)
         return None if logged is None else logged.run
+
+    def of_ids(self, ids: Collection[str]) -> Iterable[WandbRun]:
+        """The runs of these ids in any project, in no order."""
+        wanted = frozenset(ids)
+        return (run for run in self.everywhere() if run.run_id in wanted)
 
     def named(self, name: str, *, everywhere: bool) -> Iterable[WandbRun]:
         """The project's runs of this name, or those of any project, in no order."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -73,13 +73,16 @@ class OnlineRuns:
         found = self._found(run_id)
         return None if found is None else _run(found)
 
+    def of_ids(self, ids: Collection[str]) -> Iterable[WandbRun]:
+        """The runs of these ids in any project, in no order."""
+        wanted = sorted(ids)
+        for start in range(0, len(wanted), PAGE):
+            yield from self._everywhere({"name": {"$in": wanted[start : start + PAGE]}})
+
     def named(self, name: str, *, everywhere: bool) -> Iterable[WandbRun]:
         """The project's runs of this name, or those of any project, in no order."""
-        projects = self._projects() if everywhere else [self.project]
-        for project in projects:
-            for run in self._search({"display_name": name}, project=project):
-                self._elsewhere[run.run_id] = project
-                yield run
+        query = {"display_name": name}
+        return self._everywhere(query) if everywhere else self._search(query)
 
     def starting_with(self, prefix: str) -> Iterable[WandbRun]:
         """The project's runs whose id starts so, in no order."""
@@ -148,6 +151,12 @@ class OnlineRuns:
             # Whoever only looks makes no project, and one that is not there has no runs.
             if "could not find project" not in str(error).lower():
                 raise
+
+    def _everywhere(self, filters: Mapping[str, Any]) -> Iterator[WandbRun]:
+        for project in self._projects():
+            for run in self._search(filters, project=project):
+                self._elsewhere[run.run_id] = project
+                yield run
 
     def _projects(self) -> list[str]:
         return [project.name for project in self._api().projects(self._entity or None)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,6 +75,9 @@ class WandbRuns(Protocol):
 
     def find(self, run_id: str) -> WandbRun | None:
         """The run of this id; None where there is none."""
+
+    def of_ids(self, ids: Collection[str]) -> Iterable[WandbRun]:
+        """The runs of these ids in any project, in no order."""
 
     def named(self, name: str, *, everywhere: bool) -> Iterable[WandbRun]:
         """The project's runs of this name, or those of any project, in no order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -175,6 +175,11 @@ class WandbTracker:
             return [] if run is None or run.config.get(ATTEMPT) != value else [_tracked(run)]
         with self._calling():
             return _newest_first(self._runs.configured(tag, value))
+
+    def runs_by_id(self, ids: Collection[str]) -> list[TrackedRun]:
+        """The runs of these ids in any project; of a deleted one, W&B says nothing."""
+        with self._calling():
+            return _newest_first(self._runs.of_ids(ids))
 
     def runs_named(self, name: str, *, everywhere: bool = False) -> list[TrackedRun]:
         """The experiment's runs of this name, or those of any project, newest first."""

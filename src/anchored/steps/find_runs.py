@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from anchored.decisions.tags import COMMIT, PARENT, RECORD, REPRODUCES, record_of
-from anchored.errors import AmbiguousRun, AnchoredError, UnknownRun
+from anchored.errors import AmbiguousRun, AnchoredError, DeletedRun, UnknownRun
 from anchored.records import (
     ENVIRONMENT_DOCUMENT,
     RUN_DOCUMENT,
@@ -109,6 +109,8 @@ def _by_id(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
         return []
     try:
         return [repo.tracker.run(wanted)]
+    except DeletedRun:
+        raise
     except UnknownRun:
         if len(wanted) < SHORTEST_PREFIX:
             return []
