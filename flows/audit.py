@@ -13,7 +13,15 @@ from anchored.decisions.audit_facts import ObjectName
 from anchored.errors import AnchoredError
 from anchored.steps.audit_runs import batches
 from anchored.workspace import TrackerKind, address_of, open_repo
-from tasks.audit_runs import as_one, ask_git, ask_remote, ask_tracker, hash_objects, tell_audit
+from tasks.audit_runs import (
+    as_one,
+    ask_git,
+    ask_remote,
+    ask_tracker,
+    hash_objects,
+    tell_audit,
+    trace_runs,
+)
 from tasks.open_clone import chosen_repo
 
 
@@ -42,8 +50,9 @@ def audit(repo: str | None = None, deep: bool = False, tracker: TrackerKind | No
     """
     begun = time.monotonic()
     chosen = chosen_repo(repo, tracker)
-    subjects = ask_tracker(chosen)
-    traces = ask_git(chosen, as_one(subjects))
+    refs = ask_git(chosen)
+    subjects = ask_tracker(chosen, as_one(refs))
+    traces = trace_runs(chosen, as_one(subjects), as_one(refs))
     held = ask_remote(chosen, as_one(traces))
     rotten: dict[ObjectName, str] = {}
     for batch in batches(held, deep=deep):

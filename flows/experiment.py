@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
 
-from anchored.journal import Journal, new_key
+from anchored.journal import Journal, Journals, new_key
 from anchored.steps.close_run import may_be_resumed
 from anchored.steps.seal import Sealed
 from anchored.workspace import TrackerKind
@@ -76,8 +77,8 @@ def sealed_run(repo: RepoChoice, run: Journal) -> Sealed:
         run = push_refs(repo, run)
         return seal_run(repo, run)
     except BaseException as error:
-        if not may_be_resumed(opened(repo), run.key, error):
+        if not may_be_resumed(opened(repo, run.key), run.key, error):
             close_run(repo, run, error, killed=not isinstance(error, Exception))
         raise
     finally:
-        opened(repo).journals.release(run.key)
+        Journals(Path(repo.root)).release(run.key)

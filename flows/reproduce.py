@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, cast
 
 from prefect import flow, runtime
 
 from anchored.decisions.verdict import parse_tolerances
-from anchored.journal import new_key
+from anchored.journal import Journals, new_key
 from anchored.records import Reproduction
 from anchored.steps.reproduce import Request
 from anchored.workspace import TrackerKind
 from tasks.open_clone import chosen_repo
 from tasks.presenting import verdict_state
-from tasks.reporting import opened
 from tasks.reproduce_run import (
     fetch_run,
     locate_run,
@@ -38,7 +38,7 @@ def _name() -> str:
     on_cancellation=[close_cut_off],
     on_crashed=[close_cut_off],
 )
-def reproduce(  # noqa: PLR0917 - what Prefect's form shows
+def reproduce(  # noqa: PLR0913, PLR0917 - what Prefect's form shows
     run_name: str,
     repo: str | None = None,
     tolerances: Mapping[str, str] | None = None,
@@ -46,6 +46,7 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
     repeat: int = 1,
     latest: bool = False,
     tracker: TrackerKind | None = None,
+    trust_tracker: bool = False,
 ) -> Reproduction:
     """A verdict on a past run: identical, equivalent, different or failed, and why.
 
@@ -58,6 +59,8 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
         latest: Take the newest of several runs of that name.
         tracker: Kind of tracker that has the run, and gets the reproduction. Default: the
             configured one.
+        trust_tracker: Take command and environment from the tracker where the run's commit records
+            neither. Whoever can write there decides what is executed.
 
     """
     chosen = chosen_repo(repo, tracker)
@@ -67,10 +70,11 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
         ),
         recorded_environment=environment == "recorded",
         repeat=repeat,
+        trust_tracker=trust_tracker,
     )
     close_dead(chosen)
     original = locate_run(chosen, run_name, request, latest=latest)
-    run = open_reproduction(chosen, original, new_key())
+    run = open_reproduction(chosen, original, request, new_key())
     try:
         fetched = fetch_run(chosen, original)
         again = reproduce_run(chosen, run, original, fetched, request)
@@ -81,4 +85,4 @@ def reproduce(  # noqa: PLR0917 - what Prefect's form shows
         close_run(chosen, run, error, killed=not isinstance(error, Exception))
         raise
     finally:
-        opened(chosen).journals.release(run.key)
+        Journals(Path(chosen.root)).release(run.key)

@@ -1,4 +1,4 @@
-"""Tasks of an audit: ask the tracker, Git and the DVC remote, hash what has to be, say the result.
+"""Tasks of an audit: ask Git, the tracker and the DVC remote, hash what has to be, say the result.
 
 What they hand on is large: `as_one` spares Prefect from looking through all of it.
 """
@@ -39,22 +39,34 @@ def _of_an_audit() -> Iterator[None]:
         raise
 
 
-@task(name="ask_tracker", task_run_name="ask tracker", **RETRIED)
-def ask_tracker(repo: RepoChoice) -> tuple[Subject, ...]:
-    """The experiment's runs with their environment records."""
+@task(name="ask_git", task_run_name="ask git remote", **RETRIED)
+def ask_git(repo: RepoChoice) -> steps.Refs:
+    """The refs here and on the Git remote: what is audited starts from them."""
     workspace = opened(repo)
-    subjects = steps.subjects(workspace)
+    with _of_an_audit():
+        refs = steps.refs(workspace)
+    workspace.report.say(f"{len(refs.runs):,} run refs")
+    return refs
+
+
+@task(name="ask_tracker", task_run_name="ask tracker", **RETRIED)
+def ask_tracker(repo: RepoChoice, refs: steps.Refs) -> tuple[Subject, ...]:
+    """The runs of the refs and of the experiment, with their environment records."""
+    workspace = opened(repo)
+    subjects = steps.subjects(workspace, refs)
     sealed = sum(subject.is_sealed for subject in subjects)
     workspace.report.say(f"{len(subjects):,} runs, {sealed:,} of them to be checked")
     return subjects
 
 
-@task(name="ask_git", task_run_name="ask git remote", **RETRIED)
-def ask_git(repo: RepoChoice, subjects: tuple[Subject, ...]) -> dict[str, Trace]:
-    """Where the runs' commits stand, and what the pointers in them name."""
+@task(name="trace_runs", task_run_name="trace runs in git", **RETRIED)
+def trace_runs(
+    repo: RepoChoice, subjects: tuple[Subject, ...], refs: steps.Refs
+) -> dict[str, Trace]:
+    """Where the runs' commits are, what they record, and what the pointers in them name."""
     workspace = opened(repo)
     with _of_an_audit():
-        traces = steps.traces(workspace, subjects)
+        traces = steps.traces(workspace, subjects, refs)
     workspace.report.say(f"{len(traces):,} runs traced to their commits")
     return traces
 

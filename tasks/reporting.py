@@ -62,8 +62,11 @@ class RepoChoice:
     tracker: str | None = None
 
 
-def opened(repo: RepoChoice) -> TrainingRepo:
-    """The training repo, reporting to the run that is under way."""
+def opened(repo: RepoChoice, run: str = "") -> TrainingRepo:
+    """The training repo, reporting to the Prefect run that is under way.
+
+    With the key of a `run` of ours, it is bound to what was fixed when that opened.
+    """
     if runtime.task_run.name:
         PROGRESS.debug("step", extra={"step": runtime.task_run.name})
-    return open_repo(Path(repo.root), RunLog(), repo.tracker)
+    return open_repo(Path(repo.root), RunLog(), repo.tracker, run)

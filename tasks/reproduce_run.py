@@ -20,14 +20,18 @@ def locate_run(repo: RepoChoice, run_name: str, request: steps.Request, *, lates
     original = steps.located(workspace, run_name, request, latest=latest)
     run = original.run
     workspace.report.say(f"{run.name!r} is run {run.run_id}, commit {original.commit or 'lost'}")
+    for line in original.mismatches:
+        workspace.report.warn(line)
     return original
 
 
 @task(name="open_reproduction", task_run_name="open reproduction", **RETRIED)
-def open_reproduction(repo: RepoChoice, original: Traced, key: str) -> Journal:
+def open_reproduction(
+    repo: RepoChoice, original: Traced, request: steps.Request, key: str
+) -> Journal:
     """Opens the tracker run of the reproduction, the same one at every try with this key."""
     workspace = opened(repo)
-    return steps.open_reproduction(workspace, original, current_flow(), key=key)
+    return steps.open_reproduction(workspace, original, request, current_flow(), key=key)
 
 
 @task(name="fetch_run", task_run_name="dvc fetch run", **RETRIED)
@@ -49,7 +53,7 @@ def reproduce_run(
     """Trains again from the source commit, unless something it needs is lost."""
     if fetched.failure:
         return fetched
-    return steps.rerun(opened(repo), run.key, original, request)
+    return steps.rerun(opened(repo, run.key), run.key, original, request)
 
 
 @task(name="record_verdict", task_run_name="judge", **RETRIED)
@@ -57,7 +61,7 @@ def record_verdict(
     repo: RepoChoice, run: Journal, original: Traced, again: steps.Rerun, request: steps.Request
 ) -> Reproduction:
     """Judges the result, tells the tracker and shows the table."""
-    workspace = opened(repo)
+    workspace = opened(repo, run.key)
     reproduction = steps.record_verdict(workspace, run.key, original, again, request)
     workspace.report.say(f"{reproduction.name!r} is {reproduction.verdict}")
     for cause in reproduction.causes:

@@ -18,7 +18,7 @@ from tasks.state_hooks import named_cut_off
 @task(name="seal_run", task_run_name="seal run", **RETRIED)
 def seal_run(repo: RepoChoice, run: Journal) -> Sealed:
     """Tags the tracker run, reads the tags back, and brings the branch forward."""
-    workspace = opened(repo)
+    workspace = opened(repo, run.key)
     pictures = pictures_of(workspace, run)
     sealed = seal(workspace, run.key)
     branch = sealed.branch
@@ -33,4 +33,4 @@ def seal_run(repo: RepoChoice, run: Journal) -> Sealed:
 @task(name="close_run", task_run_name="close failed run", **RETRIED)
 def close_run(repo: RepoChoice, run: Journal, error: BaseException, *, killed: bool) -> None:
     """Records the run as failed, with its log."""
-    fail_run(opened(repo), run.key, named_cut_off(error), killed=killed)
+    fail_run(opened(repo, run.key), run.key, named_cut_off(error), killed=killed)

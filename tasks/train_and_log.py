@@ -14,7 +14,7 @@ from tasks.retrying import RETRIED
 @task(name="fetch_inputs", task_run_name="dvc fetch inputs", **RETRIED)
 def fetch_inputs(repo: RepoChoice, run: Journal) -> Journal:
     """Makes the DVC cache hold the inputs, every byte hashed."""
-    workspace = opened(repo)
+    workspace = opened(repo, run.key)
     fetched = steps.fetch_inputs(workspace, run.key)
     workspace.report.say(f"inputs are whole in the cache, {fetched} objects fetched")
     return workspace.journal(run.key)
@@ -23,7 +23,7 @@ def fetch_inputs(repo: RepoChoice, run: Journal) -> Journal:
 @task(name="train_and_log", task_run_name="train and log", **RETRIED)
 def train_and_log(repo: RepoChoice, run: Journal) -> Journal:
     """Trains once and logs the outcome; a retry logs again, it never trains again."""
-    workspace = opened(repo)
+    workspace = opened(repo, run.key)
     steps.train(workspace, run.key)
     logged = logging_steps.log_run(workspace, run.key)
     params, metrics = len(logged.run.params), len(logged.run.metrics)

@@ -13,7 +13,7 @@ from tasks.retrying import ONCE, RETRIED
 @task(name="version_model", task_run_name="version model", **ONCE)
 def version_model(repo: RepoChoice, run: Journal) -> Journal:
     """Hashes the model into DVC."""
-    workspace = opened(repo)
+    workspace = opened(repo, run.key)
     versioned = steps.version_model(workspace, run.key)
     for pointer in versioned.run.model:
         workspace.report.say(f"{pointer.path} is {pointer.md5} ({pointer.size:,} bytes)")
@@ -23,7 +23,7 @@ def version_model(repo: RepoChoice, run: Journal) -> Journal:
 @task(name="push_model", task_run_name="dvc push model", **RETRIED)
 def push_model(repo: RepoChoice, run: Journal) -> Journal:
     """Brings the model to the DVC remote and sees every object there."""
-    workspace = opened(repo)
+    workspace = opened(repo, run.key)
     outcome = steps.push_model(workspace, run.key)
     workspace.report.say(f"{outcome.objects} objects seen in the remote, {outcome.sent} sent")
     return workspace.journal(run.key)
@@ -32,7 +32,7 @@ def push_model(repo: RepoChoice, run: Journal) -> Journal:
 @task(name="push_refs", task_run_name="git push run ref", **RETRIED)
 def push_refs(repo: RepoChoice, run: Journal) -> Journal:
     """Makes the snapshot commit and brings it to the Git remote under its run ref."""
-    workspace = opened(repo)
+    workspace = opened(repo, run.key)
     steps.commit_snapshot(workspace, run.key)
     published = steps.publish_run(workspace, run.key)
     git = published.run.git

@@ -136,8 +136,8 @@ class Repo:
             timeout=240, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def open(self, report: Any = None, tracker: str | None = None) -> Any:
-        return open_repo(self.root, report or Silent(), tracker)
+    def open(self, report: Any = None, tracker: str | None = None, run: str = "") -> Any:
+        return open_repo(self.root, report or Silent(), tracker, run)
 
     def run(self, name: str = "one", report: Any = None, **request: Any) -> RunRecord:
         """All steps of the flow in its order, in this process and without Prefect."""
@@ -174,7 +174,7 @@ class Repo:
 
     def finish(self, key: str, report: Any = None) -> seal.Sealed:
         """The steps after the opening, as flows/experiment.py orders them."""
-        workspace = self.open(report)
+        workspace = self.open(report, run=key)
         try:
             version_data.version_data(workspace, key)
             version_data.push_data(workspace, key)
@@ -204,7 +204,8 @@ class Repo:
         workspace, request = self.open(report, tracker), request or reproduce.Request()
         original = reproduce.located(workspace, wanted, request)
         key = new_key()
-        reproduce.open_reproduction(workspace, original, FlowLink(), key=key)
+        reproduce.open_reproduction(workspace, original, request, FlowLink(), key=key)
+        workspace = self.open(report, run=key)
         try:
             again = reproduce.Rerun(failure="; ".join(reproduce.fetch_lineage(workspace, original)))
             if not again.failure:
@@ -219,8 +220,9 @@ class Repo:
     def audit(self, *, deep: bool = False) -> Audit:
         """The steps of flows/audit.py in their order, in this process and without Prefect."""
         workspace = self.open()
-        subjects = audit_runs.subjects(workspace)
-        traces = audit_runs.traces(workspace, subjects)
+        refs = audit_runs.refs(workspace)
+        subjects = audit_runs.subjects(workspace, refs)
+        traces = audit_runs.traces(workspace, subjects, refs)
         held = audit_runs.holdings(workspace, traces)
         rotten: dict[Any, str] = {}
         for batch in audit_runs.batches(held, deep=deep):

@@ -1,7 +1,7 @@
 """What a run has done so far, on disk: by it a run that was cut off is taken up again.
 
-One folder a run in `.dvc/tmp/anchored/`, which DVC's own `.gitignore` keeps out of Git: the journal
-itself, the log, the private worktree while training runs, and what training left.
+One folder a run in `.dvc/anchored/runs/`: the journal itself, the log, the private worktree while
+training runs, and what training left. Not in `.dvc/tmp`, which DVC's users may delete at any time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any, Self
@@ -25,7 +25,21 @@ from anchored.records import Environment, RunRecord
 
 SCRATCH = "scratch-"  # prefix of a folder's name
 ROOM = 1 << 20  # bytes: enough for a journal and for the names of what training left
-FOLDER = Path(".dvc") / "tmp" / "anchored"
+OWN = Path(".dvc") / "anchored"  # all that is ours in a repository, for its owner's eyes alone
+FOLDER = OWN / "runs"
+# Runs that an earlier version opened are finished from there.
+EARLIER = Path(".dvc") / "tmp" / "anchored"
+
+
+def own_folder(root: Path) -> Path:
+    """The folder of all that is ours in a repository, made if need be; Git overlooks it."""
+    folder = root / OWN
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignored = folder / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n")
+    return folder
 
 
 class Step(IntEnum):
@@ -46,12 +60,27 @@ class Step(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where a run is recorded and published: fixed when it opens, whatever is configured later.
+
+    `tracker` is `[tracker]` as it was configured, `dvc_remote` the remote's options and `name`, and
+    `git_remote` its `name` and `url`. Secrets are not among them: they are looked up when needed.
+    """
+
+    experiment: str = ""
+    tracker: Mapping[str, Any] = field(default_factory=dict)
+    dvc_remote: Mapping[str, Any] = field(default_factory=dict)
+    git_remote: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Journal:
     """A run on its way. `key` names its folder.
 
     `base` is the commit that HEAD stood at, `pinned` the one that its data is versioned upon:
     the same, or with `snapshot` a commit of the uncommitted changes as they were at its start.
     Of a run of `retrain` both are the branch's commit, and the user's folder plays no part.
+    `places` is None in a journal of an earlier version.
     """
 
     key: str
@@ -61,6 +90,7 @@ class Journal:
     pinned: str
     snapshot: bool = False
     retrain: bool = False
+    places: Places | None = None
     environment: Environment = field(default_factory=Environment)
     output_files: tuple[str, ...] = ()
 
@@ -77,6 +107,7 @@ class Journal:
             "pinned": self.pinned,
             "snapshot": self.snapshot,
             "retrain": self.retrain,
+            "places": self.places and asdict(self.places),
             "environment": json.loads(self.environment.render()),
             "output_files": list(self.output_files),
         }
@@ -91,6 +122,7 @@ class Journal:
             pinned=value["pinned"],
             snapshot=value["snapshot"],
             retrain=value.get("retrain", False),
+            places=Places(**value["places"]) if value.get("places") else None,
             environment=Environment.parse(json.dumps(value["environment"])),
             output_files=tuple(value["output_files"]),
         )
@@ -119,11 +151,18 @@ class Journals:
     """The journals of one repository. Each write is atomic and on disk before it returns."""
 
     def __init__(self, root: Path) -> None:
-        self.folder = root / FOLDER
+        self._root = root
+        self.folder, self._earlier = root / FOLDER, root / EARLIER
 
     def home(self, key: str) -> Path:
         """The run's own folder."""
-        return self.folder / key
+        earlier = self._earlier / key
+        return earlier if earlier.is_dir() else self.folder / key
+
+    def _homes(self) -> list[Path]:
+        """The folders of all runs."""
+        places = [place for place in (self.folder, self._earlier) if place.is_dir()]
+        return sorted(home for place in places for home in place.iterdir() if home.is_dir())
 
     def tree(self, key: str) -> Path:
         """The run's private worktree."""
@@ -190,15 +229,24 @@ class Journals:
 
     def all(self) -> Iterator[Journal]:
         """Every journal: the runs that have not come to their end."""
-        if self.folder.is_dir():
-            for home in sorted(self.folder.iterdir()):
-                if home.is_dir() and (journal := self.read(home.name)) is not None:
-                    yield journal
+        for home in self._homes():
+            if (journal := self.read(home.name)) is not None:
+                yield journal
 
     def claim(self, key: str) -> Journal | None:
         """Makes this process the owner of a run that no live process owns; None otherwise."""
         with self.locked():
             return self.read(key) if self.home(key).is_dir() and self._own(key) else None
+
+    def live_runs(self) -> set[str]:
+        """The ids of the runs that a live process works on, be it this one."""
+        alive = set()
+        for journal in self.all():
+            if self.owns(journal.key) or self.claim(journal.key) is None:
+                alive.add(journal.run.run_id)
+            else:
+                self.release(journal.key)
+        return alive
 
     def owns(self, key: str) -> bool:
         """Whether this process is the run's owner already."""
@@ -246,9 +294,8 @@ class Journals:
         with self.locked():
             left = [
                 home
-                for home in self.folder.iterdir()
-                if home.is_dir()
-                and not (home / "journal.json").exists()
+                for home in self._homes()
+                if not (home / "journal.json").exists()
                 and not self.owns(home.name)
                 and self._own(home.name)
             ]
@@ -281,4 +328,5 @@ class Journals:
             yield
 
     def _lock(self, what: str) -> Path:
+        own_folder(self._root)
         return self.folder / f"{what}.lock"

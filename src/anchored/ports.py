@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from anchored.decisions.audit_facts import Holdings, ObjectName
 from anchored.records import (
     CommitStanding,
+    CommitText,
     Ended,
     Environment,
     ModelVersion,
@@ -96,6 +97,9 @@ class CodeRepo(Protocol):
     def remote_url(self) -> str:
         """The URL that pushes go to, without credentials; empty without a remote."""
 
+    def remote_settings(self) -> dict[str, str]:
+        """The `name` and `url` of the remote that pushes go to; empty without one."""
+
     def changed_files(self) -> tuple[str, ...]:
         """Tracked files that differ from HEAD in index or working tree, from the repo's root."""
 
@@ -116,6 +120,9 @@ class CodeRepo(Protocol):
         The `.gitignore` is empty where the rule stands outside the repo's own files. With `rules`,
         the repo's own files are these `.gitignore`s and not those of the working tree.
         """
+
+    def read_now(self, path: str) -> bytes | None:
+        """A file's content as it is in the working tree; None where it is not there."""
 
     def read(self, commit: str, path: str) -> bytes | None:
         """A file's content at a commit; None where it is not there."""
@@ -140,8 +147,22 @@ class CodeRepo(Protocol):
         Costs by the distinct folders of the commits, not by the commits.
         """
 
-    def standings(self, commits: Collection[str]) -> dict[str, CommitStanding]:
-        """Where commits stand by the refs of the Git remote, or by ours where there is none.
+    def commit_texts(self, commits: Collection[str]) -> dict[str, CommitText]:
+        """The messages of those commits that are here, all in one go."""
+
+    def published_refs(self) -> Mapping[str, str]:
+        """Every ref of the Git remote, or of this repository where there is none, with its object.
+
+        Raises `GitRemoteFailed`.
+        """
+
+    def own_refs(self, prefix: str) -> Mapping[str, str]:
+        """The refs of this repository that start so, each with its object."""
+
+    def standings(
+        self, commits: Collection[str], refs: Mapping[str, str]
+    ) -> dict[str, CommitStanding]:
+        """Where commits stand by the published refs.
 
         Those that the remote has are here afterwards; no ref has moved. Raises `GitRemoteFailed`,
         and `NotReady` where a shallow clone cannot be deepened to tell it.
@@ -159,6 +180,12 @@ class CodeRepo(Protocol):
     def matching_lines(self, commit: str, pattern: str, files: str) -> tuple[str, ...]:
         """Lines that fit an extended regular expression, in a commit's files that fit a glob."""
 
+    def bring_ref(self, ref: str) -> str:
+        """The commit under a ref, brought here with the ref from the Git remote if need be.
+
+        Empty where neither has the ref. Raises `GitRemoteFailed`.
+        """
+
     def bring(self, commit: str, ref: str) -> CommitStanding:
         """Makes a commit be here, held by a ref, from the Git remote if need be.
 
@@ -168,11 +195,18 @@ class CodeRepo(Protocol):
         """
 
     def commit(
-        self, parent: str, files: Mapping[str, bytes], *, message: str, when: datetime
+        self,
+        parent: str,
+        files: Mapping[str, bytes],
+        *,
+        message: str,
+        when: datetime,
+        always: bool = False,
     ) -> str:
         """A commit on `parent` with these files written; the parent if that changes nothing.
 
-        Runs no hooks, signs nothing and moves no ref; the same arguments give the same SHA.
+        With `always` it is made for its message's sake as well. Runs no hooks, signs nothing and
+        moves no ref; the same arguments give the same SHA.
         """
 
     def commit_working_tree(self, *, message: str, when: datetime) -> str:
@@ -236,6 +270,12 @@ class DataStore(Protocol):
 
     def check_ready(self) -> None:
         """Raises `NotReady` where DVC or its default remote is not set up."""
+
+    def remote_settings(self, committed: bytes | None) -> dict[str, Any]:
+        """The default remote's `name` and options, but for secrets, paths made absolute.
+
+        `committed` is `.dvc/config` as a commit has it. Raises `NotReady` without a remote.
+        """
 
     def probe_remote(self) -> None:
         """Writes to the remote and takes it away again.

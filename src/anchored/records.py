@@ -42,6 +42,14 @@ class CommitStanding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CommitText:
+    """A commit's message, and its first parent; empty where it has none."""
+
+    parent: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pointer:
     """What a `.dvc` file says of one output: a path from the repo's root and its content.
 

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from anchored.adapters.clones import Clones
+    from anchored.adapters.git_repo import GitRepo
     from anchored.adapters.tracker_process import TrackerProcess
     from anchored.config import Config
     from anchored.config import Tracker as Settings
     from anchored.decisions.git_address import GitAddress
+    from anchored.journal import Journal, Places
     from anchored.ports import CodeRepo, Report, Tracker
     from anchored.records import TrackerLink
     from anchored.steps.init_repo import Initialized
@@ -33,41 +36,86 @@ ADAPTERS = {
 
 
 def open_repo(
-    repo: str | Path | None = None, report: Report | None = None, tracker: str | None = None
+    repo: str | Path | None = None,
+    report: Report | None = None,
+    tracker: str | None = None,
+    run: str = "",
 ) -> TrainingRepo:
     """The training repo around a folder (default: `ANCHORED_REPO`, else the current one).
 
     `tracker` is the kind to use in place of the configured one, with the settings that it had when
-    it was the configured one.
+    it was the configured one. With the key of a `run` that is under way, tracker, remotes and
+    configuration are those that were fixed when it opened.
 
     Opens no connection and changes nothing, but for a URL, as `root_of` does. Raises `NotReady`,
     `ConfigError`, `WrongUse` for no kind of tracker, and `GitRemoteFailed` for a URL.
     """
-    from anchored.adapters.dvc_store import DvcStore
     from anchored.adapters.managed_clone import code_at
-    from anchored.adapters.uv_environments import UvEnvironments
     from anchored.journal import Journals
     from anchored.ports import Silent
     from anchored.steps.trackers_used import config_with, past_configs
-    from anchored.steps.training_repo import TrainingRepo, config_from
+    from anchored.steps.training_repo import config_from
 
-    code = code_at(root_of(repo, report))
-    root = code.root
-    configured = config = config_from(code.read_now, root.name, os.environ)
+    root, report = root_of(repo, report), report or Silent()
+    journal = Journals(root).read(run) if run else None
+    if journal is not None and journal.places is not None:
+        return _bound(root, report, journal, journal.places)
+    code = code_at(root)
+    configured = config = config_from(code.read_now, code.root.name, os.environ)
     if tracker is not None:
         config = config_with(_checked(tracker), configured, past_configs(code, os.environ))
-    return TrainingRepo(
+    return _wired(code, config, report, elsewhere=lambda: _others(code, configured, config))
+
+
+def _bound(root: Path, report: Report, journal: Journal, places: Places) -> TrainingRepo:
+    """The training repo as it was when a run of it opened."""
+    from anchored.adapters.managed_clone import code_at
+    from anchored.config import Tracker as Settings
+    from anchored.steps.trackers_used import with_tracker
+    from anchored.steps.training_repo import config_from, readable_config
+
+    code = code_at(root, places.git_remote)
+    folder = code.root.name
+    config = readable_config(lambda path: code.read(journal.pinned, path), folder, os.environ)
+    # A run that was made without a configuration is reproduced with today's.
+    config = config or config_from(code.read_now, folder, os.environ)
+    settings = Settings.model_validate(dict(places.tracker))
+    config = with_tracker(config, settings, places.experiment)
+    return _wired(code, config, report, dvc_remote=places.dvc_remote)
+
+
+def _wired(
+    code: GitRepo,
+    config: Config,
+    report: Report,
+    *,
+    elsewhere: Callable[[], Iterable[OtherTracker]] = tuple,
+    dvc_remote: Mapping[str, Any] | None = None,
+) -> TrainingRepo:
+    from anchored.adapters.dvc_store import DvcStore
+    from anchored.adapters.uv_environments import UvEnvironments
+    from anchored.journal import Journals
+    from anchored.steps.training_repo import TrainingRepo
+
+    root = code.root
+
+    def bound(journal: Journal) -> TrainingRepo:
+        return _bound(root, report, journal, journal.places) if journal.places else repo
+
+    repo = TrainingRepo(
         root=root,
         config=config,
         code=code,
-        store=DvcStore(root, managed=code.managed),
+        store=DvcStore(root, managed=code.managed, remote=dvc_remote),
         tracker=_tracker(config, root),
         environments=UvEnvironments(os.environ),
         journals=Journals(root),
-        report=report or Silent(),
+        report=report,
         variables=dict(os.environ),
-        elsewhere=lambda: _others(code, configured, config),
+        elsewhere=elsewhere,
+        bound=bound,
     )
+    return repo
 
 
 def load_tracker_aside(repo: str | Path | None = None, tracker: str | None = None) -> None:

@@ -15,6 +15,7 @@ from anchored.decisions.audit_facts import (
     Trace,
     is_subject,
     subject_of,
+    untracked,
 )
 from anchored.decisions.lineage import lineage_of
 from anchored.decisions.tags import render_tags
@@ -42,7 +43,10 @@ HELD = Holdings(sizes=dict.fromkeys(ALL, 1), folders={FOLDER: CHILDREN})
 
 def trace(run: RunRecord = RUN, at_commit: tuple[Pointer, ...] = (DATA, MODEL)) -> Trace:
     lineage = lineage_of(run, at_commit, inputs=["data"], model="model.bin")
-    return Trace(CommitStanding.REACHABLE, lineage, at_commit)
+    md5 = str(run.environment.get("md5", ""))
+    return Trace(
+        CommitStanding.REACHABLE, lineage, at_commit, commit=run.git.commit, environment_md5=md5
+    )
 
 
 def without(*oids: str) -> Holdings:
@@ -105,7 +109,23 @@ def test_where_the_commit_stands(standing: CommitStanding, problem: str) -> None
     ((said, detail),) = found(traced=replace(trace(), standing=standing))
     assert (said, COMMIT in detail) == (problem, True)
     unnamed = replace(SUBJECT, run=RUN.with_(git=GitFacts()))
-    assert found(unnamed, trace())[0][0] == "commit-missing"
+    assert found(unnamed)[0][0] == "commit-missing"
+
+
+def test_what_git_and_the_tracker_say_otherwise() -> None:
+    said = replace(trace(), mismatches=("git_commit is 1, 2",), unreadable=("broken",))
+    assert found(traced=replace(said, ref_trouble="not there")) == [
+        ("ref-missing", "not there"),
+        ("tag-mismatch", "git_commit is 1, 2"),
+        ("record-unreadable", "broken"),
+    ]
+    lost = replace(trace(), name="as sealed")
+    audit = audit_of([untracked("r9")], {"r9": lost}, HELD, {})
+    (finding,) = audit.findings
+    assert (finding.name, finding.problem) == ("as sealed", Problem.UNTRACKED_RUN)
+    assert not audit.is_clean
+    twin = replace(SUBJECT, state="running", twin_of="r0")
+    assert [problem for problem, _ in found(twin)] == ["tag-mismatch"]
 
 
 def test_pointers_have_to_say_what_the_tags_say() -> None:
@@ -128,7 +148,7 @@ def test_what_a_differing_pointer_names_is_needed_too() -> None:
 
 def test_a_foreign_run_may_lack_the_models_pointer_and_the_environment() -> None:
     foreign = Subject(run=RUN.with_(environment={}), state="")
-    assert found(foreign, trace(at_commit=(DATA,))) == []
+    assert found(foreign, trace(foreign.run, at_commit=(DATA,))) == []
     legacy = ObjectName("md5-dos2unix", oid(2))
     held = replace(HELD, hash_names={oid(2): "md5-dos2unix"}, missing={legacy})
     bare = RUN.with_(model=(replace(MODEL, size=0),), environment={})

@@ -41,6 +41,7 @@ from anchored.adapters import object_facts
 from anchored.adapters.content import checked_content, refuse_leaving_link
 from anchored.adapters.disk_room import on_disk
 from anchored.adapters.dvc_ignores import RulesElsewhere
+from anchored.adapters.dvc_remote import remote_settings, repo_with
 from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc
 from anchored.adapters.files import files_under, inode_of, link_over, stamp_of
 from anchored.adapters.handing_out import handed_out
@@ -67,11 +68,14 @@ LINKS = ["reflink", "hardlink", "symlink", "copy"]
 class DvcStore:
     """The DVC repository at `root`, which is also the root of the Git repository.
 
-    `managed` is a clone that Anchored keeps: a path that starts from it leads nowhere.
+    `managed` is a clone that Anchored keeps: a path that starts from it leads nowhere. `remote` is
+    what `remote_settings` said of a remote to use in place of the configured one.
     """
 
-    def __init__(self, root: Path, *, managed: bool = False) -> None:
-        self.root, self._managed = root, managed
+    def __init__(
+        self, root: Path, *, managed: bool = False, remote: Mapping[str, Any] | None = None
+    ) -> None:
+        self.root, self._managed, self._fixed = root, managed, remote
         # DVC logs every object that fails with a traceback; the error raised here says it once.
         logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
         logging.getLogger("dvc_objects").setLevel(logging.CRITICAL)
@@ -83,10 +87,10 @@ class DvcStore:
         if not self.is_set_up():
             raise NotReady("DVC is not set up in this repository", hint="run `anchored init`")
         try:
-            repo = Repo(str(self.root))
+            repo = repo_with(self.root, self._fixed) if self._fixed else Repo(str(self.root))
         except DvcException as error:
             raise NotReady(f"DVC cannot open this repository: {redact(str(error))}") from error
-        if self._managed:
+        if self._managed and not self._fixed:
             _refuse_relative_remote(repo)
         limit_options(repo.config["remote"])
         # The index on disk is not asked here, and of two processes that open it at once for the
@@ -111,6 +115,19 @@ class DvcStore:
         """Makes a URL the default remote."""
         set_default_remote(self.root, name, url)
         self.__dict__.pop("_repo", None)
+
+    def remote_settings(self, committed: bytes | None) -> dict[str, Any]:
+        """The default remote's `name` and options by a commit's `.dvc/config`, but for secrets."""
+        self.check_ready()
+        try:
+            told = remote_settings(self.root, committed or b"")
+        except DvcException as error:
+            raise NotReady(f"DVC cannot read .dvc/config: {redact(str(error))}") from error
+        if not told:
+            raise NotReady(
+                "the commit's .dvc/config names no default remote", hint="commit .dvc/config"
+            )
+        return told
 
     def check_ready(self) -> None:
         """Raises `NotReady` where DVC or its default remote is not set up."""

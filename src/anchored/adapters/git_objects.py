@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import IO
+
+from anchored.records import CommitText
 
 Git = Callable[..., str]
 
@@ -19,6 +21,19 @@ def objects(git: Git, names: Sequence[str], kind: str) -> list[bytes | None]:
         git("cat-file", "--batch", istream=asked, output_stream=answers)
         answers.seek(0)
         return [_entry(answers, kind) for _ in names]
+
+
+def commit_texts(git: Git, commits: Collection[str]) -> dict[str, CommitText]:
+    """The messages of those commits that are here."""
+    read = zip(commits, objects(git, list(commits), "commit"), strict=True)
+    return {commit: _text(content) for commit, content in read if content is not None}
+
+
+def _text(content: bytes) -> CommitText:
+    """A commit's text; headers are lines up to an empty one, the parents among them."""
+    head, _, message = content.partition(b"\n\n")
+    parents = (line[7:] for line in head.splitlines() if line.startswith(b"parent "))
+    return CommitText(next(parents, b"").decode(), message.decode(errors="replace"))
 
 
 def _entry(answers: IO[bytes], kind: str) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 from anchored.adapters.git_patience import patience
@@ -38,15 +38,22 @@ RESUMABLE = "once the remote answers again, `anchored resume` finishes what was 
 class GitRemote:
     """The remote that Git itself would push `branch` to, as far as there is one.
 
-    `git` gives a command's output, `tried` also what Git says where it refuses.
+    `git` gives a command's output, `tried` also what Git says where it refuses. `fixed` has the
+    `name` and `url` that it is to be, whatever is configured by now; empty for none at all.
     """
 
-    def __init__(self, git: Git, tried: Tried, branch: str) -> None:
-        self._git, self._tried, self._branch = git, tried, branch
+    def __init__(
+        self, git: Git, tried: Tried, branch: str, fixed: Mapping[str, str] | None = None
+    ) -> None:
+        self._git, self._tried, self._branch, self._fixed = git, tried, branch, fixed
 
     @cached_property
     def name(self) -> str:
-        """As Git knows it; empty without one."""
+        """As Git knows it, be it by its URL; empty without one."""
+        if self._fixed is not None:
+            name, url = self._fixed.get("name", ""), self._fixed.get("url", "")
+            # The name leads to logins that the URL alone may lack.
+            return name if url == self._url_of(name) else url
         names = self._git("remote").split()
         own = f"branch.{self._branch}"
         keys = (f"{own}.pushRemote", "remote.pushDefault", f"{own}.remote")
@@ -57,10 +64,17 @@ class GitRemote:
 
     def url(self) -> str:
         """Where it is, without credentials; empty without a remote."""
-        if not self.name:
-            return ""
-        urls = self._git("remote", "get-url", "--all", self.name).splitlines()
-        return url_without_credentials(urls[0])
+        if self._fixed is not None:
+            return self._fixed.get("url", "")
+        return self._url_of(self.name) if self.name else ""
+
+    def settings(self) -> dict[str, str]:
+        """The `name` and `url` that tell it from others; empty without a remote."""
+        return {"name": self.name, "url": self.url()} if self.name else {}
+
+    def _url_of(self, name: str) -> str:
+        urls = self._git("remote", "get-url", "--all", name, with_exceptions=False).splitlines()
+        return url_without_credentials(urls[0]) if urls else ""
 
     @cached_property
     def patience(self) -> dict[str, str]:
@@ -110,18 +124,24 @@ class GitRemote:
                       with_exceptions=False).strip()
         )  # fmt: skip
 
-    def standings(self, commits: Collection[str]) -> dict[str, CommitStanding]:
-        """Where commits stand by the refs of the remote, or by ours where there is none.
+    def bring_ref(self, ref: str) -> str:
+        """The commit under a ref, fetched with the ref if need be; empty where nobody has it."""
+        if not self._has(ref) and not (self.name and self._fetched(f"+{ref}:{ref}")):
+            return ""
+        return self._git("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
 
-        Those that the remote has are here afterwards; no ref has moved.
-        """
+    def refs(self) -> dict[str, str]:
+        """Every ref of the remote, or of ours where there is none, with its object."""
         if self.name:
-            listing = self._answer("ask", "ls-remote", self.name)
-            fetch: Callable[..., bool] | None = self._fetched
-        else:
-            listing, fetch = self._git("show-ref", with_exceptions=False), None
-        known = Standings(self._git, refs_in(listing), fetch=fetch, deepen=self.deepen)
-        return known.of(commits)
+            return refs_in(self._answer("ask", "ls-remote", self.name))
+        return refs_in(self._git("show-ref", with_exceptions=False))
+
+    def standings(
+        self, commits: Collection[str], refs: Mapping[str, str]
+    ) -> dict[str, CommitStanding]:
+        """Where commits stand by the refs. Those that the remote has are here afterwards."""
+        fetch = self._fetched if self.name else None
+        return Standings(self._git, refs, fetch=fetch, deepen=self.deepen).of(commits)
 
     def default_branch(self) -> str:
         """The branch that the remote's HEAD is; empty where it is none, or has no commit."""

@@ -23,16 +23,17 @@ from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
 from anchored.adapters import git_changes
 from anchored.adapters.branch_plan import BranchPlan
 from anchored.adapters.disk_room import disk_full, on_disk
-from anchored.adapters.git_objects import objects
+from anchored.adapters.git_objects import commit_texts, objects
 from anchored.adapters.git_patience import patience
 from anchored.adapters.git_remote import LFS_POINTER, GitRemote, remote_failed
+from anchored.adapters.git_standing import refs_in
 from anchored.adapters.git_trees import files_at
 from anchored.adapters.submodules import add_submodules
 from anchored.adapters.user_branch import UserBranch
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import NotReady
 from anchored.ports import BranchOutcome
-from anchored.records import CommitStanding
+from anchored.records import CommitStanding, CommitText
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # Set where Git itself starts us, as in a hook: they would lead commands into another repository.
@@ -43,9 +44,13 @@ FALLBACK_NAME, FALLBACK_EMAIL = "Anchored", "anchored@localhost"
 
 
 class GitRepo:
-    """The Git repository whose working tree starts at `root`."""
+    """The Git repository whose working tree starts at `root`.
 
-    def __init__(self, root: Path) -> None:
+    `remote` has the `name` and `url` of a remote to use in place of the configured one.
+    """
+
+    def __init__(self, root: Path, remote: Mapping[str, str] | None = None) -> None:
+        self._fixed_remote = remote
         _forget_misleading_variables()
         try:
             self._repo = git.Repo(root)
@@ -127,11 +132,15 @@ class GitRepo:
 
     @cached_property
     def _remote(self) -> GitRemote:
-        return GitRemote(self._git, self._tried, self.branch())
+        return GitRemote(self._git, self._tried, self.branch(), self._fixed_remote)
 
     def remote_url(self) -> str:
         """The URL that pushes go to, without credentials; empty without a remote."""
         return self._remote.url()
+
+    def remote_settings(self) -> dict[str, str]:
+        """The `name` and `url` of the remote that pushes go to; empty without one."""
+        return self._remote.settings()
 
     def changed_files(self) -> tuple[str, ...]:
         """Tracked files that differ from HEAD in index or working tree, from the repo's root."""
@@ -210,6 +219,10 @@ class GitRepo:
         """By commit, the files whose paths are wanted; those of a commit that is not here: none."""
         return files_at(self._git, commits, wanted)
 
+    def commit_texts(self, commits: Collection[str]) -> dict[str, CommitText]:
+        """The messages of those commits that are here, all in one go."""
+        return commit_texts(self._git, commits)
+
     def commits_changing(self, paths: Sequence[str]) -> tuple[str, ...]:
         """The commits that changed one of these files, newest first, HEAD's own before others."""
         return git_changes.commits_changing(self._git, paths)
@@ -231,12 +244,21 @@ class GitRepo:
 
     @on_disk()
     def commit(
-        self, parent: str, files: Mapping[str, bytes], *, message: str, when: datetime
+        self,
+        parent: str,
+        files: Mapping[str, bytes],
+        *,
+        message: str,
+        when: datetime,
+        always: bool = False,
     ) -> str:
         """A commit on `parent` with these files written; the parent if that changes nothing."""
         with self._private_index() as env:
             self._git("read-tree", parent, env=env)
-            return self._commit_index(env, parent, files, message, when)
+            tree = self._tree_with(env, files)
+        if not always and self._is_tree_of(tree, parent):
+            return parent
+        return self._commit_tree(tree, [parent], message, when)
 
     @on_disk()
     def commit_working_tree(self, *, message: str, when: datetime) -> str:
@@ -248,43 +270,44 @@ class GitRepo:
             if index.exists():
                 shutil.copyfile(index, env["GIT_INDEX_FILE"])
             self._git("add", "--update", "--", ":/", env=env)
-            return self._commit_index(env, head, {}, message, when)
+            tree = self._tree_with(env, {})
+        return (
+            head
+            if self._is_tree_of(tree, head)
+            else (self._commit_tree(tree, [head], message, when))
+        )
 
     @contextmanager
     def _private_index(self) -> Iterator[dict[str, str]]:
         with tempfile.TemporaryDirectory(prefix="anchored-index-") as folder:
             yield {"GIT_INDEX_FILE": os.path.join(folder, "index")}
 
-    def _commit_index(
-        self,
-        env: Mapping[str, str],
-        parent: str,
-        files: Mapping[str, bytes],
-        message: str,
-        when: datetime,
-    ) -> str:
+    def _tree_with(self, env: Mapping[str, str], files: Mapping[str, bytes]) -> str:
         for path, content in files.items():
-            entry = f"100644,{self._blob(content)},{path}"
+            blob = self._fed("hash-object", "-w", "--stdin", given=content)
+            entry = f"100644,{blob},{path}"
             self._git("update-index", "--add", "--cacheinfo", entry, env=dict(env))
-        tree = self._git("write-tree", env=dict(env)).strip()
-        if tree == self._repo.commit(parent).tree.hexsha:
-            return parent
-        return self._commit_tree(tree, [parent], message, when)
+        return self._git("write-tree", env=dict(env)).strip()
 
-    def _blob(self, content: bytes) -> str:
+    def _is_tree_of(self, tree: str, commit: str) -> bool:
+        return tree == self._repo.commit(commit).tree.hexsha
+
+    def _fed(self, *args: str, given: bytes, **options: Any) -> str:
+        """The one word that a command answers what it is given on its standard input with."""
         with tempfile.TemporaryFile() as stream:
-            stream.write(content)
+            stream.write(given)
             stream.seek(0)
-            return self._git("hash-object", "-w", "--stdin", istream=stream).strip()
+            return self._git(*args, istream=stream, **options).strip()
 
     def _commit_tree(self, tree: str, parents: list[str], message: str, when: datetime) -> str:
         args = [arg for parent in parents for arg in ("-p", parent)]
         stamp = f"{int(when.timestamp())} +0000"
         env = self._identity | {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
-        return self._git(
+        # From a file: a single argument has its limit, 128 KB on Linux.
+        return self._fed(
             "-c", "i18n.commitEncoding=UTF-8", "commit-tree", "--no-gpg-sign", tree, *args,
-            "-m", message, env=env,
-        ).strip()  # fmt: skip
+            "-F", "-", given=message.encode(), env=env,
+        )  # fmt: skip
 
     @cached_property
     def _identity(self) -> dict[str, str]:
@@ -357,10 +380,24 @@ class GitRepo:
         """Makes a commit be here, held by a ref, from the Git remote if need be."""
         return self._remote.bring(commit, ref)
 
-    def standings(self, commits: Collection[str]) -> dict[str, CommitStanding]:
-        """Where commits stand by the refs of the Git remote, or by ours where there is none."""
+    def bring_ref(self, ref: str) -> str:
+        """The commit under a ref, brought here with the ref from the Git remote if need be."""
+        return self._remote.bring_ref(ref)
+
+    def published_refs(self) -> Mapping[str, str]:
+        """Every ref of the Git remote, or of this repository where there is none."""
+        return self._remote.refs()
+
+    def own_refs(self, prefix: str) -> Mapping[str, str]:
+        """The refs of this repository that start so, each with its object."""
+        return refs_in(self._git("for-each-ref", "--format=%(objectname) %(refname)", prefix))
+
+    def standings(
+        self, commits: Collection[str], refs: Mapping[str, str]
+    ) -> dict[str, CommitStanding]:
+        """Where commits stand by the published refs."""
         try:
-            return self._remote.standings(commits)
+            return self._remote.standings(commits, refs)
         except GitCommandError as error:
             raise NotReady(f"Git cannot read the history here: {_said(error)}") from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO
 
@@ -27,7 +27,7 @@ BATCH = 500  # refs to one fetch, for the sake of the command line's length
 
 
 class Standings:
-    """Tells where commits stand. `refs` are the refs that count, each with what it points at.
+    """Tells where commits stand. `refs` are the refs there are, each with what it points at.
 
     `fetch` brings refspecs from the remote, and says whether it could; None where these refs are
     the repository's own. `deepen` makes a shallow clone whole, or raises.
@@ -36,13 +36,13 @@ class Standings:
     def __init__(
         self,
         git: Git,
-        refs: Iterable[tuple[str, str]],
+        refs: Mapping[str, str],
         *,
         fetch: Callable[..., bool] | None,
         deepen: Callable[[], None],
     ) -> None:
         self._git, self._fetch, self._deepen = git, fetch, deepen
-        self._refs = {sha: ref for ref, sha in refs if ref.startswith(OWN)}
+        self._refs = {sha: ref for ref, sha in refs.items() if ref.startswith(OWN)}
 
     def of(self, commits: Iterable[str]) -> dict[str, CommitStanding]:
         """The standing of each commit. Those that the remote has are here afterwards."""
@@ -126,10 +126,10 @@ def is_shallow(git: Git) -> bool:
     return git("rev-parse", "--is-shallow-repository").strip() == "true"
 
 
-def refs_in(listing: str) -> list[tuple[str, str]]:
-    """Ref and what it points at, from what `git ls-remote` or `git show-ref` print."""
+def refs_in(listing: str) -> dict[str, str]:
+    """What each ref points at, from what `git ls-remote` or `git show-ref` print."""
     pairs = (line.split(maxsplit=1) for line in listing.splitlines())
-    return [(pair[1], pair[0]) for pair in pairs if len(pair) == 2]
+    return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,10 +18,13 @@ MARKED = "anchored.managed=true"
 WITHOUT_LFS = {"GIT_LFS_SKIP_SMUDGE": "1"}
 
 
-def code_at(root: Path) -> GitRepo:
-    """The Git repository at a root: the user's own, or a clone that Anchored keeps."""
-    code = GitRepo(root)
-    return ManagedClone(root) if code.managed else code
+def code_at(root: Path, remote: Mapping[str, str] | None = None) -> GitRepo:
+    """The Git repository at a root: the user's own, or a clone that Anchored keeps.
+
+    `remote` is as for `GitRepo`.
+    """
+    code = GitRepo(root, remote)
+    return ManagedClone(root, remote) if code.managed else code
 
 
 class ManagedClone(GitRepo):

@@ -121,6 +121,11 @@ def parser() -> _Parser:
         metavar="N",
         help="train N times, and judge by how far these are apart from each other",
     )
+    reproduce.add_argument(
+        "--trust-tracker",
+        action="store_true",
+        help="execute what the tracker says where the run's commit does not record it",
+    )
     audit = command("audit", "Check that every run can still be reproduced.", tracker)
     audit.add_argument("--deep", action="store_true", help="hash every byte in the remote, too")
     retrain = command("retrain", "Bring new data, train if anything changed, promote if better.")

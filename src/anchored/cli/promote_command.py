@@ -18,9 +18,12 @@ def run(arguments: Namespace) -> int:
         from anchored.steps.find_runs import found
         from anchored.steps.patience import patiently
         from anchored.steps.promote import promote
+        from anchored.steps.trace_run import record_at
 
         record = patiently(lambda: found(repo, arguments.run, latest=arguments.latest))
         version = patiently(lambda: promote(repo, record, alias=arguments.alias))
+        sealed = record_at(repo, record)
+        record = sealed.run if sealed else record
     if getattr(arguments, "json", False):
         named = {"git_commit": record.git.commit, "dvc_model_md5": record.model[0].md5}
         render.print_json({**version.to_json(), **named})

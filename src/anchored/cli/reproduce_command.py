@@ -32,6 +32,7 @@ def run(arguments: Namespace) -> int:
             repeat=arguments.repeat,
             latest=arguments.latest,
             tracker=arguments.tracker,
+            trust_tracker=arguments.trust_tracker,
         )
     if getattr(arguments, "json", False):
         render.print_json(reproduction.to_json())

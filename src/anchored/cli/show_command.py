@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from rich.markup import escape
+
 from anchored.cli import console, render
 from anchored.steps.find_runs import found
+from anchored.steps.trace_run import record_at
 from anchored.workspace import open_repo
 
 
@@ -13,6 +16,11 @@ def run(arguments: Namespace) -> int:
     """Shows one run's whole lineage."""
     repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     record = found(repo, arguments.run, latest=arguments.latest)
+    if (sealed := record_at(repo, record)) is not None:
+        for line in sealed.mismatches:
+            console.err().print(f"[yellow]warning:[/] {escape(line)}")
+        environment = record.environment if not sealed.mismatches else sealed.run.environment
+        record = sealed.run.with_(environment=environment)
     if getattr(arguments, "json", False):
         render.print_json(record.to_json())
     else:

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
+from anchored.decisions.naming import run_ref
 from anchored.decisions.tags import ENVIRONMENT
 from anchored.errors import AnchoredError
-from anchored.records import ENVIRONMENT_DOCUMENT, CommitStanding, Pointer, RunRecord
+from anchored.records import ENVIRONMENT_DOCUMENT, CommitStanding, Pointer
 
 CHILDREN_NAMED = 100  # of one folder and one run; how many more there are is said
 
@@ -30,6 +31,10 @@ class Problem(StrEnum):
     OBJECT_CORRUPT = "object-corrupt"
     ENVIRONMENT_MISSING = "environment-missing"
     UNSEALED = "unsealed"
+    TAG_MISMATCH = "tag-mismatch"  # the tracker says otherwise than the run's commit
+    UNTRACKED_RUN = "untracked-run"  # a run ref whose run the tracker does not show
+    REF_MISSING = "ref-missing"
+    RECORD_UNREADABLE = "record-unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,8 @@ class RunsLost(AnchoredError):
         counts = Counter(str(finding.problem) for finding in rotten)
         problems = ", ".join(f"{count:,} {problem}" for problem, count in sorted(counts.items()))
         super().__init__(
-            f"{lost:,} of {audit.runs:,} runs can no longer be reproduced ({problems})",
-            hint="`anchored audit` lists what is lost; what another clone or cache still has can "
+            f"{lost:,} of {audit.runs:,} runs are not as they were sealed ({problems})",
+            hint="`anchored audit` lists what is wrong; what another clone or cache still has can "
             "be pushed again from there (`git push`, `dvc push`)",
         )
         self.audit = audit
@@ -118,19 +123,23 @@ class Judge:
 
     def findings(self, subject: Subject, traces: Mapping[str, Trace]) -> Iterator[Finding]:
         """All that is wrong with one run."""
-        run = subject.run
-        if not subject.is_sealed:
-            found = iter([(Problem.UNSEALED, _said_of_state(subject))])
-        else:
-            found = self._rot(subject, traces[run.run_id])
-        return (Finding(run.run_id, run.name, problem, detail) for problem, detail in found)
+        run, trace = subject.run, traces.get(subject.run.run_id)
+        name = run.name or (trace.name if trace else "")
+        found = chain(_of_tracker(subject), self._rot(subject, trace) if trace else ())
+        return (Finding(run.run_id, name, problem, detail) for problem, detail in found)
 
     def _rot(self, subject: Subject, trace: Trace) -> Iterator[tuple[Problem, str]]:
-        yield from _of_commit(subject.run, trace)
+        if trace.ref_trouble:
+            yield Problem.REF_MISSING, trace.ref_trouble
+        for said in trace.mismatches:
+            yield Problem.TAG_MISMATCH, said
+        for said in trace.unreadable:
+            yield Problem.RECORD_UNREADABLE, said
+        yield from _of_commit(trace)
         yield from _of_pointers(subject, trace)
         for pointer in trace.pointers:
             yield from self._of_object(pointer)
-        yield from _of_environment(subject)
+        yield from _of_environment(subject, trace)
 
     def _of_object(self, pointer: Pointer) -> Iterator[tuple[Problem, str]]:
         name = self._holdings.name_of(pointer)
@@ -167,13 +176,27 @@ class Judge:
         return f"object {name.oid} in the remote hashes to {self._corrupt[name]}"
 
 
+def _of_tracker(subject: Subject) -> Iterator[tuple[Problem, str]]:
+    run = subject.run
+    if subject.absence:
+        yield (
+            Problem.UNTRACKED_RUN,
+            f"{run_ref(run.run_id)} is there, the tracker {subject.absence}",
+        )
+    elif subject.twin_of:
+        said = f"a second entry of run {subject.twin_of}: `anchored resume` closes it"
+        yield Problem.TAG_MISMATCH, said
+    elif not subject.is_sealed:
+        yield Problem.UNSEALED, _said_of_state(subject)
+
+
 def _said_of_state(subject: Subject) -> str:
     error = " ".join(subject.error.split())
     return f"the run is {subject.state}{f': {error}' if error else ''}"
 
 
-def _of_commit(run: RunRecord, trace: Trace) -> Iterator[tuple[Problem, str]]:
-    commit = run.git.commit
+def _of_commit(trace: Trace) -> Iterator[tuple[Problem, str]]:
+    commit = trace.commit
     if not commit:
         yield Problem.COMMIT_MISSING, "no tag of the run names its commit"
     elif trace.standing == CommitStanding.MISSING:
@@ -197,8 +220,10 @@ def _of_pointers(subject: Subject, trace: Trace) -> Iterator[tuple[Problem, str]
             yield Problem.POINTER_MISMATCH, f"{pointer.path}: {said}"
 
 
-def _of_environment(subject: Subject) -> Iterator[tuple[Problem, str]]:
-    recorded = str(subject.run.environment.get("md5", ""))
+def _of_environment(subject: Subject, trace: Trace) -> Iterator[tuple[Problem, str]]:
+    recorded = trace.environment_md5
+    if subject.absence:
+        return  # the record is where the run is
     if not recorded:
         if subject.is_ours:
             yield Problem.ENVIRONMENT_MISSING, f"the run has no tag {ENVIRONMENT}"

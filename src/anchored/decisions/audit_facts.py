@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from anchored.decisions.lineage import Lineage
+from anchored.decisions.objects import md5_of_bytes
 from anchored.decisions.tags import (
     COMMIT,
     DATA,
@@ -58,16 +58,19 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A run to be audited, as the tracker has it.
+    """A run to be audited, as the tracker has it; of one that has a ref alone, nothing but its id.
 
     `state` is what its tag says, empty for a run that Anchored did not make; `environment_md5` the
-    hash of its environment record, empty without one.
+    hash of its environment record, empty without one. `absence` says why the tracker does not show
+    the run, empty where it does; `twin_of` is the run that its entry in the tracker doubles.
     """
 
     run: RunRecord
     state: str
     error: str = ""
     environment_md5: str = ""
+    absence: str = ""
+    twin_of: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -75,17 +78,28 @@ class Subject:
 
     @property
     def is_sealed(self) -> bool:
-        """Whether it claims to be whole, by its state or by having been made elsewhere."""
-        return self.state in {"", State.SEALED}
+        """Whether it claims to be complete, by its state or by having been made elsewhere."""
+        return self.state in {"", State.SEALED} and not self.twin_of
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Where a run's commit stands, the pointers in it, and its lineage by these and its tags."""
+    """A run as Git has it: where its commit stands, the pointers in it, and its lineage.
+
+    Name and hash of the environment are what the commit records, else what the tags say. Of a run
+    that Anchored sealed, `ref_trouble` says what is wrong with its ref, `mismatches` where the
+    tracker says otherwise than the commit, and `unreadable` what of the commit cannot be read.
+    """
 
     standing: CommitStanding
     lineage: Lineage
     at_commit: tuple[Pointer, ...] = ()
+    name: str = ""
+    commit: str = ""
+    environment_md5: str = ""
+    ref_trouble: str = ""
+    mismatches: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def pointers(self) -> tuple[Pointer, ...]:
@@ -106,20 +120,24 @@ def is_subject(tracked: TrackedRun) -> bool:
     )
 
 
+def untracked(run_id: str) -> Subject:
+    """The subject that a run ref is whose run the tracker does not know."""
+    return Subject(
+        RunRecord(run_id, name="", experiment=""), State.SEALED, absence="has no such run"
+    )
+
+
 def subject_of(tracked: TrackedRun, environment: bytes | None, *, kind: str, uri: str) -> Subject:
     """The subject that a tracker's run is, with the bytes of its environment record."""
     return Subject(
         run=record_of(tracked, kind=kind, uri=uri),
         state=tracked.tags.get(STATE, ""),
         error=tracked.tags.get(ERROR, ""),
-        environment_md5=_md5(environment) if environment is not None else "",
+        absence="has deleted the run" if tracked.deleted else "",
+        environment_md5=md5_of_bytes(environment) if environment is not None else "",
     )
 
 
 def claims_environment(tracked: TrackedRun) -> bool:
     """Whether a run should have an environment record."""
     return tracked.tags.get(STATE) == State.SEALED or ENVIRONMENT in tracked.tags
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()

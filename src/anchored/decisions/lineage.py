@@ -7,7 +7,7 @@ before the model was versioned. What a tag names is what was trained on and came
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anchored.decisions.objects import is_object
@@ -59,13 +59,28 @@ def lineage_of(
     known = {p.path for p in data}
     wanted = inputs or [p.path for p in others if not looks_like_model(p.path)]
     data += [by_path[path] for path in wanted if path in by_path and path not in known]
-    stated = (*data, *models)
-    differences = tuple(
+    differences = _differences((*data, *models), by_path)
+    return Lineage(data=tuple(data), model=models, differences=differences)
+
+
+def recorded_lineage(run: RunRecord, at_commit: Sequence[Pointer]) -> Lineage:
+    """The lineage of a run that its commit records, with where the commit's pointers differ."""
+    known = {pointer.path: pointer for pointer in at_commit}
+
+    def shared(pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
+        """The same, as one object for all runs that have it: most pointers are those of many."""
+        return tuple(k if (k := known.get(p.path)) == p else p for p in pointers)
+
+    stated = dict.fromkeys((*run.data, *run.model))
+    return Lineage(shared(run.data), shared(run.model), _differences(stated, known))
+
+
+def _differences(stated: Iterable[Pointer], by_path: Mapping[str, Pointer]) -> tuple[str, ...]:
+    return tuple(
         f"{p.path}: the run names {p.md5}, the pointer at its commit {by_path[p.path].md5}"
         for p in stated
         if p.path in by_path and by_path[p.path].md5 != p.md5
     )
-    return Lineage(data=tuple(data), model=models, differences=differences)
 
 
 def _refuse_untrue(tagged: Pointer) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from anchored.errors import BadName
 
 LONGEST, LONGEST_ALIAS = 200, 255
+RUNS = "refs/anchored/runs/"
 
 
 def checked_name(name: str) -> str:
@@ -62,9 +63,14 @@ def reproduction_name(name: str) -> str:
     return f"reproduction of {name}"[:LONGEST]
 
 
+def may_have_ref(run_id: str) -> bool:
+    """Whether a run's id can be a part of a ref: scripts may choose an id in W&B."""
+    return re.fullmatch(r"[A-Za-z0-9_-]+", run_id) is not None
+
+
 def run_ref(run_id: str) -> str:
     """The Git ref that keeps a run's snapshot commit."""
-    return f"refs/anchored/runs/{run_id}"
+    return f"{RUNS}{run_id}"
 
 
 def open_ref(key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -17,6 +18,11 @@ def is_object(oid: str) -> bool:
 def md5_of(oid: str) -> str:
     """The hash that an object's bytes must have."""
     return oid.removesuffix(".dir")
+
+
+def md5_of_bytes(content: bytes) -> str:
+    """The hash that bytes have."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def named(oids: Sequence[str]) -> str:

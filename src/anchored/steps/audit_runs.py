@@ -1,13 +1,14 @@
-"""Audit: can every run of the experiment still be reproduced? Read-only but for Git objects.
+"""Audit: can every run still be reproduced? Read-only but for Git objects.
 
-It costs one pass over the tracker, one batch over Git and one look at the remote: by what is
-distinct among the runs, never by runs times objects.
+It starts from the run refs, those here and those of the Git remote, and looks for their runs in
+the tracker: what one side lacks is found. It costs one pass over the tracker, one batch over Git
+and one look at the remote: by what is distinct among the runs, never by runs times objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from anchored.config import FILE, PYPROJECT, Config
 from anchored.decisions.audit_facts import (
@@ -18,15 +19,21 @@ from anchored.decisions.audit_facts import (
     claims_environment,
     is_subject,
     subject_of,
+    untracked,
 )
-from anchored.decisions.lineage import Lineage, lineage_of
+from anchored.decisions.authority import agreed
+from anchored.decisions.commit_record import parse_message
+from anchored.decisions.decoding import Unreadable
+from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
+from anchored.decisions.naming import RUNS, run_ref
 from anchored.decisions.pointers import readable_pointers
-from anchored.decisions.tags import RECORD, STATE
+from anchored.decisions.tags import COMMIT, RECORD, STATE
 from anchored.errors import BadInput
 from anchored.records import (
     ENVIRONMENT_DOCUMENT,
     RUN_DOCUMENT,
     CommitStanding,
+    CommitText,
     Pointer,
     RunRecord,
     State,
@@ -38,14 +45,65 @@ from anchored.steps.training_repo import TrainingRepo, readable_config
 BATCH_OBJECTS, BATCH_BYTES = 20_000, 50 * 10**9  # what one try hashes, and a retry hashes again
 
 
-def subjects(repo: TrainingRepo) -> tuple[Subject, ...]:
-    """The runs to be audited, with their environment records, newest first."""
-    tracker = repo.tracker
-    runs = _detailed(repo, [run for run in tracker.runs() if is_subject(run)])
-    claiming = [run for run in runs if claims_environment(run)]
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """The refs that an audit starts from, each with its object.
+
+    `published` are all of the Git remote, or of this repository where there is none; `own` the run
+    refs that are here.
+    """
+
+    published: Mapping[str, str]
+    own: Mapping[str, str]
+
+    def of(self, run_id: str) -> str:
+        """The commit under a run's ref; empty where neither side has it."""
+        ref = run_ref(run_id)
+        return self.published.get(ref) or self.own.get(ref, "")
+
+    def trouble(self, run_id: str) -> str:
+        """What is wrong with a run's ref, in words; empty where nothing is."""
+        ref = run_ref(run_id)
+        there, here = self.published.get(ref), self.own.get(ref)
+        if there is None:
+            where = "is here, but not on the Git remote" if here else "is nowhere"
+            return f"{ref} {where}"
+        if here is not None and here != there:
+            return f"{ref} is on {there} on the Git remote, and on {here} here"
+        return ""
+
+    @property
+    def runs(self) -> set[str]:
+        """The ids of all runs that have a ref."""
+        refs = (*self.published, *self.own)
+        return {ref.removeprefix(RUNS) for ref in refs if ref.startswith(RUNS)}
+
+
+def refs(repo: TrainingRepo) -> Refs:
+    """The refs of the Git remote, and the run refs that are here. Raises `GitRemoteFailed`."""
+    return Refs(repo.code.published_refs(), repo.code.own_refs(RUNS))
+
+
+def subjects(repo: TrainingRepo, known: Refs) -> tuple[Subject, ...]:
+    """The runs to be audited, with their environment records; those without a ref come first.
+
+    Runs that a live process of this machine works on are left out.
+    """
+    tracker, having_ref = repo.tracker, known.runs
+    alive = repo.journals.live_runs()
+    listed = [run for run in tracker.runs() if run.run_id in having_ref or is_subject(run)]
+    absent = having_ref - {run.run_id for run in listed}
+    runs = _detailed(repo, [*listed, *(tracker.runs_by_id(sorted(absent)) if absent else ())])
+    runs = [run for run in runs if run.run_id not in alive]
+    claiming = [run for run in runs if claims_environment(run) and not run.deleted]
     records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
-    return tuple(
-        subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri) for run in runs
+    lost = absent - {run.run_id for run in runs} - alive
+    return (
+        *map(untracked, sorted(lost)),
+        *(
+            subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri)
+            for run in runs
+        ),
     )
 
 
@@ -59,24 +117,72 @@ def _detailed(repo: TrainingRepo, runs: Sequence[TrackedRun]) -> list[TrackedRun
     ]
 
 
-def traces(repo: TrainingRepo, runs: Iterable[Subject]) -> dict[str, Trace]:
-    """By run id, where each run's commit stands and what it names; unsealed runs have none.
+def traces(repo: TrainingRepo, runs: Iterable[Subject], known: Refs) -> dict[str, Trace]:
+    """By run id, what Git has of each run; runs that are not sealed and have no ref have none.
 
     Raises `GitRemoteFailed`.
     """
-    sealed = [subject.run for subject in runs if subject.is_sealed]
-    commits = dict.fromkeys(run.git.commit for run in sealed if run.git.commit)
-    standings = repo.code.standings(tuple(commits))
+    meant = [s for s in runs if s.is_sealed or known.of(s.run.run_id)]
+    commits = dict.fromkeys(filter(None, (_commit_of(s, known) for s in meant)))
+    standings = repo.code.standings(tuple(commits), known.published)
     here = [commit for commit in commits if standings[commit] != CommitStanding.MISSING]
+    texts = repo.code.commit_texts(here)
     at_commit = Commits(repo, repo.code.files_at(here, _is_wanted))
     return {
-        run.run_id: Trace(
-            standing=standings.get(run.git.commit, CommitStanding.MISSING),
-            lineage=at_commit.lineage(run),
-            at_commit=at_commit.pointers(run.git.commit),
-        )
-        for run in sealed
+        subject.run.run_id: _trace(subject, known, at_commit, standings, texts) for subject in meant
     }
+
+
+def _commit_of(subject: Subject, known: Refs) -> str:
+    return known.of(subject.run.run_id) or subject.run.git.commit
+
+
+def _trace(
+    subject: Subject,
+    known: Refs,
+    at_commit: Commits,
+    standings: Mapping[str, CommitStanding],
+    texts: Mapping[str, CommitText],
+) -> Trace:
+    run, commit = subject.run, _commit_of(subject, known)
+    sealed, mismatches, unreadable = _by_commit(subject, commit, texts)
+    is_recorded = bool(sealed)
+    if known.of(run.run_id) and not is_recorded and run.git.commit not in {"", commit}:
+        mismatches = (f"{COMMIT} is {run.git.commit!r} in the tracker, its ref is on {commit!r}",)
+    found = sealed or run.with_(git=replace(run.git, commit=commit))
+    pointers = at_commit.pointers(commit)
+    return Trace(
+        standing=standings.get(commit, CommitStanding.MISSING),
+        lineage=recorded_lineage(found, pointers) if is_recorded else at_commit.lineage(found),
+        at_commit=pointers,
+        name=found.name,
+        commit=commit,
+        environment_md5=str(found.environment.get("md5", "")),
+        ref_trouble=known.trouble(run.run_id) if subject.is_ours else "",
+        mismatches=mismatches,
+        unreadable=unreadable,
+    )
+
+
+def _by_commit(
+    subject: Subject, commit: str, texts: Mapping[str, CommitText]
+) -> tuple[RunRecord | None, tuple[str, ...], tuple[str, ...]]:
+    """The run as its commit records it, None without; mismatches, and what cannot be read."""
+    if (text := texts.get(commit)) is None:
+        return None, (), ()
+    try:
+        record = parse_message(text.message, commit=commit, parent=text.parent)
+    except Unreadable as error:
+        return None, (), (f"the record in commit {commit}: {error}",)
+    if record is None:
+        return None, (), ()
+    if record.run.run_id != subject.run.run_id:
+        # An external run may well name the commit of a sealed one.
+        said = f"commit {commit} is that of run {record.run.run_id}"
+        return None, (said,) if subject.is_ours else (), ()
+    if subject.absence and not subject.run.name:
+        return record.run, (), ()
+    return (*agreed(subject.run, record.run), ())
 
 
 def _is_wanted(path: str) -> bool:

@@ -25,7 +25,7 @@ from anchored.decisions.differences import (
 )
 from anchored.errors import AnchoredError, NotReady, RemoteFailed
 from anchored.records import Pointer, RunRecord
-from anchored.steps.find_runs import environment_of
+from anchored.steps.find_runs import sealed_environment
 from anchored.steps.trace_run import Traced, traced
 from anchored.steps.training_repo import TrainingRepo
 
@@ -37,13 +37,16 @@ def diff_runs(
 ) -> Differences:
     """All that differs from one run to the other. Raises `GitRemoteFailed`, `TrackerFailed`."""
     before, after = traced(repo, one), traced(repo, other)
+    for run in (before, after):
+        for line in run.mismatches:
+            repo.report.warn(f"{run.run.name!r}: {line}")
     return Differences(
         data=tuple(_Outputs(repo).changes(before, after)),
         code=_code(repo, before, after, patch=patch),
-        params=differing(one.params, other.params),
-        metrics=differing(one.metrics, other.metrics),
+        params=differing(before.run.params, after.run.params),
+        metrics=differing(before.run.metrics, after.run.metrics),
         environment=differing_environment(
-            environment_of(repo, one.run_id), environment_of(repo, other.run_id)
+            sealed_environment(repo, before.run), sealed_environment(repo, after.run)
         ),
     )
 

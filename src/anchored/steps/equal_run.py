@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,10 +12,12 @@ from anchored.decisions import tags
 from anchored.decisions.command import filled_command
 from anchored.decisions.gate import PENDING
 from anchored.decisions.pointers import pointer_path
-from anchored.records import CommitStanding, ParamValue, RunRecord, State
+from anchored.errors import WrongUse
+from anchored.records import ParamValue, RunRecord, State
 from anchored.steps.find_runs import detailed, record
 from anchored.steps.open_run import Fresh
 from anchored.steps.private_tree import passing_tree
+from anchored.steps.trace_run import traced
 from anchored.steps.training_repo import TrainingRepo
 
 
@@ -55,10 +58,18 @@ def _alike(repo: TrainingRepo, fresh: Fresh, params: Mapping[str, ParamValue]) -
         if tracked.tags.get(tags.STATE) != State.SEALED or tags.REPRODUCES in tracked.tags:
             continue
         known = detailed(repo, tracked)
-        run = record(repo, known)
-        same_data = {pointer.path: pointer.md5 for pointer in run.data} == wanted
-        if same_data and tags.recorded_params(known.tags) == params:
-            yield Equal(run, pending=known.tags.get(tags.GATE) == PENDING)
+        if _is_alike(run := record(repo, known), wanted) and (
+            tags.recorded_params(known.tags) == params
+        ):
+            # The tracker found it; whether it is so, its commit says.
+            with suppress(WrongUse):
+                past = traced(repo, run)
+                if past.run.git.ref and _is_alike(past.run, wanted) and past.run.params == params:
+                    yield Equal(past.run, pending=known.tags.get(tags.GATE) == PENDING)
+
+
+def _is_alike(run: RunRecord, data: Mapping[str, str]) -> bool:
+    return {pointer.path: pointer.md5 for pointer in run.data} == data
 
 
 def _of_same_source(
@@ -69,17 +80,12 @@ def _of_same_source(
     for equal in runs:
         source = equal.run.git.source_commit
         if source not in known:
-            known[source] = _is_here(repo, equal.run) and all(
+            known[source] = all(
                 path in outputs or PurePosixPath(path).name == ".gitignore"
                 for path, _ in repo.code.changed_between(source, commit)
             )
         if known[source]:
             yield equal
-
-
-def _is_here(repo: TrainingRepo, run: RunRecord) -> bool:
-    standing = repo.code.bring(run.git.commit, run.git.ref)
-    return standing == CommitStanding.REACHABLE
 
 
 def _environment_md5(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from anchored.decisions.objects import md5_of_bytes
 from anchored.decisions.tags import COMMIT, PARENT, RECORD, REPRODUCES, record_of
 from anchored.errors import AmbiguousRun, AnchoredError, DeletedRun, UnknownRun
 from anchored.records import (
@@ -147,6 +148,14 @@ def environment_of(repo: TrainingRepo, run_id: str) -> Environment | None:
     """What the run recorded of its training interpreter; None where it recorded nothing."""
     document = repo.tracker.artifact(run_id, ENVIRONMENT_DOCUMENT)
     return None if document is None else Environment.parse(document)
+
+
+def sealed_environment(repo: TrainingRepo, run: RunRecord) -> Environment | None:
+    """The environment whose hash a run names; None where its record is absent, or another."""
+    document = repo.tracker.artifact(run.run_id, ENVIRONMENT_DOCUMENT)
+    if document is None or md5_of_bytes(document) != run.environment.get("md5"):
+        return None
+    return Environment.parse(document)
 
 
 def record(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:

@@ -21,6 +21,7 @@ from anchored.steps.outputs import Outputs
 from anchored.steps.params import typed
 from anchored.steps.private_tree import PrivateTree, passing_tree
 from anchored.steps.promote import CHAMPION, promote_over
+from anchored.steps.trace_run import traced
 from anchored.steps.train import own_variables
 from anchored.steps.training_repo import TrainingRepo
 
@@ -145,7 +146,7 @@ def _run_of(repo: TrainingRepo, run_id: str) -> RunRecord | None:
     if not run_id:
         return None
     try:
-        return record(repo, detailed(repo, repo.tracker.run(run_id)))
+        return traced(repo, record(repo, detailed(repo, repo.tracker.run(run_id)))).run
     except UnknownRun:
         return None
 

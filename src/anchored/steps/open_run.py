@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,7 +20,7 @@ from anchored.decisions.naming import checked_name, open_ref
 from anchored.decisions.pointers import pointer_path
 from anchored.decisions.tags import render_tags
 from anchored.errors import BadInput, ConfigError, DirtyTree, NotReady
-from anchored.journal import Journal, Step, new_key
+from anchored.journal import Journal, Places, Step, new_key
 from anchored.records import (
     FlowLink,
     GitFacts,
@@ -31,6 +31,8 @@ from anchored.records import (
     TrackerLink,
 )
 from anchored.steps.training_repo import TrainingRepo, moment, name_or_generated, now
+
+DVC_CONFIG = ".dvc/config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,10 @@ def open_run(
     Called again with the same key, it finds the run that the first call opened.
     """
     begun = repo.journals.claim(key) if key else None
-    journal = begun or _intended(repo, request, flow, key)
+    journal = begun or _begun(repo, _intended(repo, request, flow, key))
     if journal.step > Step.OPENING:
         return journal
+    repo = repo.bound(journal)
     try:
         repo.code.keep(open_ref(journal.key), journal.pinned)
         return (begun and adopted(repo, begun)) or opened(repo, journal)
@@ -123,7 +126,6 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
         config = repo.config
     else:
         config = check_retrain(repo, request, fresh.commit)
-    repo.store.probe_remote()
     params = config.params_with(request.params)
     run = RunRecord(
         run_id="",
@@ -141,7 +143,7 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
     if request.snapshot:
         message = f"Uncommitted changes of run {run.name}\n"
         pinned = repo.code.commit_working_tree(message=message, when=moment(run.started))
-    journal = Journal(
+    return Journal(
         key=key or new_key(),
         run=run,
         step=Step.OPENING,
@@ -149,8 +151,28 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
         pinned=pinned,
         snapshot=request.snapshot,
         retrain=fresh is not None,
+        places=places_of(repo, repo.code.read(pinned, DVC_CONFIG)),
     )
+
+
+def _begun(repo: TrainingRepo, journal: Journal) -> Journal:
+    """The journal on disk, once the DVC remote has taken what it was given."""
+    repo.bound(journal).store.probe_remote()
     return repo.journals.begin(journal)
+
+
+def places_of(repo: TrainingRepo, dvc_config: bytes | None) -> Places:
+    """Where a run that opens now is recorded and published. Raises `NotReady` without a remote."""
+    return replace(places_of_records(repo), dvc_remote=repo.store.remote_settings(dvc_config))
+
+
+def places_of_records(repo: TrainingRepo) -> Places:
+    """As `places_of`, of what needs no DVC remote."""
+    return Places(
+        experiment=repo.config.experiment,
+        tracker=repo.config.tracker.model_dump(mode="json", exclude_none=True),
+        git_remote=repo.code.remote_settings(),
+    )
 
 
 def opened(repo: TrainingRepo, journal: Journal) -> Journal:

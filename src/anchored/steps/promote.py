@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from anchored.config import FILE
-from anchored.decisions.naming import checked_alias
+from anchored.decisions.naming import checked_alias, run_ref
 from anchored.decisions.tags import STATE
 from anchored.errors import ConfigError, UnknownRun, WrongUse
 from anchored.records import ModelVersion, Pointer, RunRecord, State
-from anchored.steps.find_runs import environment_of
+from anchored.steps.find_runs import sealed_environment
 from anchored.steps.model_content import model_content, model_tags
-from anchored.steps.trace_run import traced
+from anchored.steps.trace_run import Traced, traced
 from anchored.steps.training_repo import TrainingRepo
 
 LOCK = "promote"
@@ -31,9 +31,9 @@ def promote(
     """
     model = model or registered_model(repo)
     checked_alias(alias)
-    _refuse_unfit(repo, run)
+    past = _fit(repo, run)
     with repo.journals.locked(LOCK):
-        return _promoted(repo, run, model, alias)
+        return _promoted(repo, past, model, alias)
 
 
 def promote_over(
@@ -43,17 +43,17 @@ def promote_over(
 
     The run's own model may be the champion already.
     """
-    _refuse_unfit(repo, run)
+    past = _fit(repo, run)
     with repo.journals.locked(LOCK):
         now = repo.tracker.version_of_alias(model, CHAMPION)
         if now is not None and now.run_id not in (run.run_id, champion):
             return None
-        return _promoted(repo, run, model, alias)
+        return _promoted(repo, past, model, alias)
 
 
-def _promoted(repo: TrainingRepo, run: RunRecord, model: str, alias: str) -> ModelVersion:
+def _promoted(repo: TrainingRepo, past: Traced, model: str, alias: str) -> ModelVersion:
     before = repo.tracker.version_of_alias(model, alias)
-    version = _registered(repo, run, model)
+    version = _registered(repo, past, model)
     if before is not None and before.version == version.version:
         repo.report.say(f"@{alias} names this run's version {version.version} already")
         return before
@@ -78,8 +78,10 @@ def registered_model(repo: TrainingRepo) -> str:
     return retrain.registered_model
 
 
-def _refuse_unfit(repo: TrainingRepo, run: RunRecord) -> None:
-    """Raises `WrongUse` for a run whose model nobody may rely on."""
+def _fit(repo: TrainingRepo, tracked: RunRecord) -> Traced:
+    """The run by its commit. Raises `WrongUse` where nobody may rely on its model."""
+    past = traced(repo, tracked)
+    run = past.run
     if run.reproduces:
         raise WrongUse(
             f"the run {run.name!r} is a reproduction: what it trained was not kept",
@@ -92,39 +94,44 @@ def _refuse_unfit(repo: TrainingRepo, run: RunRecord) -> None:
             f"the run {run.name!r} is {run.state}: only a sealed one can be promoted",
             hint=ways.get(run.state, "`anchored resume` finishes runs that were cut off"),
         )
+    if is_ours and not run.git.ref:
+        raise WrongUse(
+            f"the run {run.name!r} says that it is sealed, but neither this repository nor its"
+            f" remote has its ref, {run_ref(run.run_id)}",
+            hint="see what `anchored audit` says",
+        )
     if not run.git.commit or not run.model:
         lacking = "commit" if not run.git.commit else "model"
         raise WrongUse(
             f"the run {run.name!r} names no {lacking}",
-            hint="a run made by hand needs the tags git_commit and dvc_model_md5",
+            hint="an external run needs the tags git_commit and dvc_model_md5",
         )
+    return past
 
 
-def _registered(repo: TrainingRepo, run: RunRecord, model: str) -> ModelVersion:
+def _registered(repo: TrainingRepo, past: Traced, model: str) -> ModelVersion:
     """The version of the run's model; made if there is none."""
+    run = past.run
     md5 = run.model[0].md5
     if known := repo.tracker.registered(run.run_id, model=model, md5=md5):
         return known
-    pointer = _pointer(repo, run)
-    environment = environment_of(repo, run.run_id)
+    pointer = _pointer(repo, past)
+    environment = sealed_environment(repo, run)
     with model_content(repo, pointer, md5=md5, environment=environment) as content:
         tags = model_tags(run, pointer.path)
         return repo.tracker.register(run.run_id, content, model=model, tags=tags)
 
 
-def _pointer(repo: TrainingRepo, run: RunRecord) -> Pointer:
-    """The run's model, by its tags and its commit, which of a sealed run have to agree.
+def _pointer(repo: TrainingRepo, past: Traced) -> Pointer:
+    """The run's model; the record and the pointer of a sealed run's commit have to agree.
 
     A script's own run often names a commit that it took down before the model was versioned.
     """
-    past = traced(repo, run)
     (pointer, *_) = past.lineage.model
     differing = [d for d in past.lineage.differences if d.startswith(f"{pointer.path}: ")]
-    if differing and run.state == State.SEALED:
-        raise WrongUse(
-            differing[0], hint="somebody changed the run's tags: see what `anchored audit` says"
-        )
-    for line in (*past.trouble, *differing):
+    if differing and past.run.state == State.SEALED:
+        raise WrongUse(differing[0], hint="see what `anchored audit` says")
+    for line in (*past.trouble, *past.mismatches, *differing):
         repo.report.warn(line)
     return pointer
 

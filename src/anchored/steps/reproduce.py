@@ -7,9 +7,9 @@ adds nothing that another run would need; cut off, it is closed as failed and ca
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from anchored.config import Config
 from anchored.decisions import tags
 from anchored.decisions.causes import (
     IMPORTS,
@@ -21,7 +21,7 @@ from anchored.decisions.command import filled_command
 from anchored.decisions.naming import open_ref, reproduction_name
 from anchored.decisions.verdict import Result, Tolerance, agree, check_tolerances, judged
 from anchored.errors import BadParam, NotReady, ObjectLost, RunFailed
-from anchored.journal import Journal, Step
+from anchored.journal import Journal, Places, Step
 from anchored.ports import LoggedFiles
 from anchored.records import (
     RUN_DOCUMENT,
@@ -39,9 +39,9 @@ from anchored.records import (
     Verdict,
     rendered,
 )
-from anchored.steps.find_runs import environment_of, found
+from anchored.steps.find_runs import environment_of, found, sealed_environment
 from anchored.steps.log_run import log_run, logged_files, of_training
-from anchored.steps.open_run import adopted, opened
+from anchored.steps.open_run import DVC_CONFIG, adopted, opened, places_of, places_of_records
 from anchored.steps.params import typed
 from anchored.steps.private_tree import Past
 from anchored.steps.trace_run import Traced, traced
@@ -51,11 +51,16 @@ from anchored.steps.training_repo import TrainingRepo, moment, now
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How to reproduce: in the `recorded` environment or today's, how often, how near."""
+    """How to reproduce: in the `recorded` environment or today's, how often, how near.
+
+    With `trust_tracker` the command and the environment are taken from the tracker where the run's
+    commit records neither: whoever can write there decides what is executed.
+    """
 
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     recorded_environment: bool = False
     repeat: int = 1
+    trust_tracker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,15 @@ def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool =
     """The run that is meant, with its commit brought here. A reproduction stands for its original.
 
     Raises `UnknownRun`, `AmbiguousRun`, `BadParam` for a tolerance of no metric, `NotReady` for a
-    run that names no commit or recorded no environment to be rebuilt, and `GitRemoteFailed`.
+    run that names no commit, recorded no environment to be rebuilt, or whose command only the
+    tracker knows, and `GitRemoteFailed`.
     """
     run = found(repo, wanted, latest=latest)
-    if run.reproduces:
+    original = traced(repo, run)
+    if run.reproduces and not original.run.git.ref:
         repo.report.say(f"{run.name!r} is a reproduction; its original is reproduced")
-        run = found(repo, run.reproduces)
+        original = traced(repo, found(repo, run.reproduces))
+    run = original.run
     check_tolerances(request.tolerances, run.metrics)
     if not run.git.commit and not run.git.source_commit:
         raise NotReady(
@@ -89,25 +97,28 @@ def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool =
     if run.state == State.RUNNING and run.git.commit == "":
         raise NotReady(f"{run.name!r} is not finished", hint="`anchored resume` finishes it")
     if request.recorded_environment:
-        _recorded(repo, run)
-    return traced(repo, run)
+        _recorded(repo, original, request)
+    _command(repo, original, request)
+    return original
 
 
-def open_reproduction(repo: TrainingRepo, original: Traced, flow: FlowLink, *, key: str) -> Journal:
+def open_reproduction(
+    repo: TrainingRepo, original: Traced, request: Request, flow: FlowLink, *, key: str
+) -> Journal:
     """Opens the tracker run of a reproduction; called again with the same key, finds it."""
     begun = repo.journals.claim(key)
-    journal = begun or repo.journals.begin(_intended(repo, original, flow, key))
+    journal = begun or repo.journals.begin(_intended(repo, original, request, flow, key))
     if journal.step > Step.OPENING:
         return journal
+    repo = repo.bound(journal)
     repo.code.keep(open_ref(key), journal.pinned)
     return (begun and adopted(repo, begun)) or opened(repo, journal)
 
 
-def _intended(repo: TrainingRepo, original: Traced, flow: FlowLink, key: str) -> Journal:
-    past, config = original.run, original.config or repo.config
-    # A run that recorded no command may have logged but some of the params that the command needs.
-    defaults = {} if past.command else dict(config.train.params)
-    params = defaults | typed(past.params, config)
+def _intended(
+    repo: TrainingRepo, original: Traced, request: Request, flow: FlowLink, key: str
+) -> Journal:
+    past = original.run
     run = RunRecord(
         run_id="",
         name=reproduction_name(past.name),
@@ -119,26 +130,53 @@ def _intended(repo: TrainingRepo, original: Traced, flow: FlowLink, key: str) ->
             ref=past.git.ref,
         ),
         data=original.lineage.data,
-        params=params,
-        command=past.command or _command(config, params),
+        params=_params(repo, original),
+        command=_command(repo, original, request),
         tracker=TrackerLink(kind=repo.tracker.kind, uri=repo.tracker.uri),
         prefect=flow,
         started=now().isoformat(timespec="milliseconds"),
         reproduces=past.run_id,
     )
     base = original.source or repo.code.head()
-    return Journal(key=key, run=run, step=Step.OPENING, base=base, pinned=base)
+    return Journal(
+        key=key, run=run, step=Step.OPENING, base=base, pinned=base, places=_places(repo)
+    )
 
 
-def _command(config: Config, params: Mapping[str, ParamValue]) -> str:
-    """The command of a run that recorded none: the configured one, with the run's params.
+def _places(repo: TrainingRepo) -> Places:
+    """Where the reproduction is recorded; what the cache holds needs no DVC remote."""
+    with suppress(NotReady):
+        return places_of(repo, repo.code.read_now(DVC_CONFIG))
+    return replace(places_of_records(repo), dvc_remote={})
 
-    Raises `BadParam` for one that does not fit its place in the command.
+
+def _params(repo: TrainingRepo, original: Traced) -> dict[str, ParamValue]:
+    past, config = original.run, original.config or repo.config
+    # A run that recorded no command may have logged but some of the params that the command needs.
+    defaults = {} if past.command else dict(config.train.params)
+    return defaults | typed(past.params, config)
+
+
+def _command(repo: TrainingRepo, original: Traced, request: Request) -> str:
+    """What is executed: what the run's commit records, else what its configuration gives.
+
+    Raises `BadParam` for params that do not fit their place in it, and `NotReady` where the tracker
+    names another command: whoever can write there would run it here.
     """
+    past, config = original.run, original.config or repo.config
+    if original.is_recorded or (past.command and request.trust_tracker):
+        return past.command
     try:
-        return filled_command(config.train.command, params)
+        command = filled_command(config.train.command, _params(repo, original))
     except ValueError as error:
         raise BadParam(f"the run's params do not fit train.command: {error}") from error
+    if past.command and past.command != command:
+        raise NotReady(
+            f"the tracker says that {past.name!r} ran {past.command!r}, but its commit gives"
+            f" {command!r}",
+            hint="only if you trust everybody who can write to the tracker: --trust-tracker",
+        )
+    return command
 
 
 def fetch_lineage(repo: TrainingRepo, original: Traced) -> tuple[str, ...]:
@@ -166,7 +204,7 @@ def rerun(repo: TrainingRepo, key: str, original: Traced, request: Request) -> R
     try:
         past = None
         if request.recorded_environment:
-            recorded = _recorded(repo, original.run)
+            recorded = _recorded(repo, original, request)
             built = repo.environments.rebuilt(recorded, repo.root, repo.report)
             past, unbuilt = Past(built.home, recorded.variables), built.missing
         for turn in range(request.repeat):
@@ -196,14 +234,25 @@ def _model(repo: TrainingRepo, key: str, original: Traced) -> tuple[Pointer, ...
     return (replace(pointer, path=recorded[0].path),) if len(recorded) == 1 else (pointer,)
 
 
-def _recorded(repo: TrainingRepo, run: RunRecord) -> Environment:
+def _recorded(repo: TrainingRepo, original: Traced, request: Request) -> Environment:
+    """The environment that the run recorded. What it names is installed, and so executed."""
+    run, today = original.run, "reproduce it in today's: --environment current"
     recorded = environment_of(repo, run.run_id)
     if recorded is None:
+        raise NotReady(f"{run.name!r} recorded no environment to rebuild", hint=today)
+    if request.trust_tracker:
+        return recorded
+    if not original.is_recorded:
         raise NotReady(
-            f"{run.name!r} recorded no environment to rebuild",
-            hint="reproduce it in today's: --environment current",
+            f"only the tracker knows the environment of {run.name!r}",
+            hint=f"{today}; if you trust everybody who can write there: --trust-tracker",
         )
-    return recorded
+    if (sealed := sealed_environment(repo, run)) is None:
+        raise NotReady(
+            f"the tracker's environment record of {run.name!r} is not the one that was sealed",
+            hint=today,
+        )
+    return sealed
 
 
 def record_verdict(
@@ -215,7 +264,7 @@ def record_verdict(
     if again.results and not again.failure:
         past_result = Result(original.lineage.model, of_training(past.metrics))
         verdict, checks = judged(past_result, again.results, request.tolerances)
-    recorded = environment_of(repo, past.run_id)
+    recorded = sealed_environment(repo, past)
     environment: tuple[Check, ...] = ()
     if again.environment is not None:
         lines = repo.code.matching_lines(original.source, IMPORTS, "*.py")

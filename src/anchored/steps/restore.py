@@ -40,19 +40,21 @@ def restored(
 ) -> Restored:
     """Hands out the data and model of a run, every byte hashed; by default to `restored/NAME/`.
 
-    What is in the folder already is kept; a second call completes one that was cut off. Where the
-    run's commit is lost or says otherwise than its tags, the tags decide and the user is told.
+    What is in the folder already is kept; a second call completes one that was cut off. What the
+    run's commit records decides, and the tags where there is no record or the commit is lost; the
+    user is told where they disagree.
     Raises `WrongUse` where something else is in the way, and `RemoteFailed`.
     """
-    run = found(repo, wanted, latest=latest)
-    past = patiently(lambda: traced(repo, run))
+    tracked = found(repo, wanted, latest=latest)
+    past = patiently(lambda: traced(repo, tracked))
+    run = past.run
     pointers = (*past.lineage.data, *past.lineage.model)
     if not pointers:
         raise WrongUse(
             f"the run {run.name!r} names neither data nor a model",
             hint=f"`anchored show {run.run_id}` shows what is known of it",
         )
-    for line in (*past.trouble, *past.lineage.differences):
+    for line in (*past.trouble, *past.mismatches, *past.lineage.differences):
         repo.report.warn(line)
     folder = _checked(repo, Path(to).expanduser()) if to else _own_folder(repo, run)
     files = patiently(lambda: repo.store.hand_out(pointers, folder, repo.report))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -52,7 +52,8 @@ class TrainingRepo:
     tracker stand. `variables` is the environment that Anchored itself was started with.
 
     `elsewhere` gives the other trackers whose runs may be meant, those that answer; finding them
-    creates nothing.
+    creates nothing. `bound` gives this repo with the tracker and remotes of a run that is under
+    way: those that were fixed when it opened.
     """
 
     root: Path
@@ -65,6 +66,7 @@ class TrainingRepo:
     report: Report
     variables: Mapping[str, str]
     elsewhere: Callable[[], Iterable[OtherTracker]] = _nowhere
+    bound: Callable[[Journal], TrainingRepo] = field(kw_only=True)
 
     def config_at(self, commit: str) -> Config:
         """The configuration as a commit has it: what a run does is decided by its commit."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+
+from anchored.decisions.commit_record import CommitRecord, render_message
 from anchored.decisions.naming import run_ref
+from anchored.errors import BadOutcome
 from anchored.journal import Journal, Step
 from anchored.ports import PushOutcome
 from anchored.steps.training_repo import TrainingRepo, moment
@@ -31,9 +37,9 @@ def push_model(repo: TrainingRepo, key: str) -> PushOutcome:
 
 
 def commit_snapshot(repo: TrainingRepo, key: str) -> Journal:
-    """Makes the snapshot commit and keeps it under the run ref, here.
+    """Makes the snapshot commit, which records the run, and keeps it under the run ref, here.
 
-    Where the source commit holds this very model already, it is the snapshot commit too.
+    Raises `BadOutcome` for a record that is too long for a commit.
     """
     journal = repo.journal(key)
     if journal.step >= Step.COMMITTED:
@@ -43,14 +49,30 @@ def commit_snapshot(repo: TrainingRepo, key: str) -> Journal:
     commit = repo.code.commit(
         source,
         pointer_files(repo, run.model, source, here=not journal.retrain),
-        message=f"Version model of run {run.name}\n\nAnchored-Run: {run.run_id}\n",
+        message=_message(journal),
         when=moment(run.started),
+        always=True,
     )
     ref = run_ref(run.run_id)
     repo.code.keep(ref, commit)
     return repo.journals.write(
         journal.at(Step.COMMITTED, git=run.git.with_(commit=commit, ref=ref))
     )
+
+
+def _message(journal: Journal) -> str:
+    remote = journal.places.dvc_remote if journal.places else {}
+    named = {key: str(remote[key]) for key in ("name", "url") if key in remote}
+    try:
+        return render_message(CommitRecord(journal.run, named, dict(_versions())))
+    except ValueError as error:
+        raise BadOutcome(str(error)) from error
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for library in ("anchored", "dvc", "mlflow", "wandb"):
+        with suppress(PackageNotFoundError):
+            yield library, version(library)
 
 
 def publish_run(repo: TrainingRepo, key: str) -> Journal:
