@@ -38,7 +38,7 @@ def open_run(
 @task(name="take_up_run", task_run_name="take up run", **RETRIED)
 def take_up_run(repo: RepoChoice, key: str) -> Journal:
     """Makes a run that was cut off this flow run's."""
-    workspace = opened(repo)
+    workspace = opened(repo, key)
     journal = take_up(workspace, key, current_flow())
     workspace.report.say(f"run {journal.run.name!r} goes on, id {journal.run.run_id}")
     present_name(journal.run)

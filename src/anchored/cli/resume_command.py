@@ -6,8 +6,14 @@ from argparse import Namespace
 
 from anchored.cli import console, render
 from anchored.cli.prefect_session import prefect_session, tell_crashed
-from anchored.errors import AnchoredError, WrongUse
-from anchored.steps.close_run import Unfinished, check_here, claim_unfinished, fail_cut_off
+from anchored.errors import AnchoredError, UnknownRun, WrongUse
+from anchored.steps.close_run import (
+    Unfinished,
+    check_here,
+    claim_unfinished,
+    close_lost,
+    fail_cut_off,
+)
 from anchored.steps.training_repo import TrainingRepo
 from anchored.workspace import TrackerKind, open_repo
 
@@ -16,10 +22,16 @@ def run(arguments: Namespace) -> int:
     """Takes up every run that was cut off; the worst failure decides the exit code."""
     repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
     results, code = [], 0
-    for unfinished in claim_unfinished(repo, arguments.run):
-        result, status = _ended(repo, unfinished, arguments.tracker)
-        results.append(result)
-        code = max(code, status)
+    try:
+        for unfinished in claim_unfinished(repo, arguments.run):
+            result, status = _ended(repo, unfinished, arguments.tracker)
+            results.append(result)
+            code = max(code, status)
+    except UnknownRun:
+        run = close_lost(repo, arguments.run)
+        said = f"{run.name}: nothing is left of its work here, and it is closed as failed"
+        console.err().print(said, markup=False)
+        results.append({"run_id": run.run_id, "name": run.name, "state": "failed"})
     if getattr(arguments, "json", False):
         render.print_json(results)
     elif not results:
@@ -34,7 +46,7 @@ def _ended(
     run, said = unfinished.run, console.err()
     result = {"run_id": run.run_id, "name": run.name}
     try:
-        check_here(repo, run)
+        check_here(repo, repo.journal(unfinished.key))
         if not unfinished.resumable:
             fail_cut_off(repo, unfinished.key)
             tell_crashed(repo.root, run.prefect.flow_run_id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anchored.decisions import tags
+from anchored.decisions.naming import may_have_ref, run_ref
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import (
     AmbiguousRun,
@@ -24,7 +25,7 @@ from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
 from anchored.process import end_training
 from anchored.records import RUN_DOCUMENT, Ended, FlowLink, RunRecord, State, rendered
-from anchored.steps.find_runs import SHORTEST_PREFIX
+from anchored.steps.find_runs import SHORTEST_PREFIX, found
 from anchored.steps.log_run import logged_files
 from anchored.steps.open_run import adopted
 from anchored.steps.train import end_orphans
@@ -39,6 +40,7 @@ def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool
     journal = repo.journals.read(key)
     if journal is None:
         return
+    repo = repo.bound(journal)
     end_orphans(journal)
     repo.code.remove_worktree(repo.journals.tree(key))
     if journal.step == Step.TRAINING:
@@ -70,17 +72,19 @@ def _tell(
     repo.tracker.end_run(run.run_id, ending, name=run.name, ended=moment(run.ended))
 
 
-def is_elsewhere(repo: TrainingRepo, run: RunRecord) -> bool:
+def is_elsewhere(repo: TrainingRepo, journal: Journal) -> bool:
     """Whether a run was opened in another kind of tracker than the one that is asked now.
 
-    Then nothing can be said of it here, and it must not be forgotten.
+    So it can be where its journal, of an earlier version, does not fix the tracker. Then nothing
+    can be said of it here, and it must not be forgotten.
     """
-    return run.tracker.kind not in {"", repo.tracker.kind}
+    return journal.run.tracker.kind not in {"", repo.bound(journal).tracker.kind}
 
 
-def check_here(repo: TrainingRepo, run: RunRecord) -> None:
+def check_here(repo: TrainingRepo, journal: Journal) -> None:
     """Raises `WrongUse`, naming the tracker, for a run that was opened in another one."""
-    if is_elsewhere(repo, run):
+    run = journal.run
+    if is_elsewhere(repo, journal):
         raise WrongUse(
             f"{run.name} was opened in {place_of(run.tracker)}, not in {place_of(repo.tracker)}",
             hint=f"add --tracker {run.tracker.kind}",
@@ -98,7 +102,8 @@ def may_be_resumed(repo: TrainingRepo, key: str, error: BaseException) -> bool:
         return True
     if isinstance(error, UnknownRun):
         # Deleted where it was opened, it is over; not so where another tracker was asked.
-        return journal.run.tracker.uri != url_without_credentials(repo.tracker.uri)
+        asked = repo.bound(journal).tracker
+        return journal.run.tracker.uri != url_without_credentials(asked.uri)
     if isinstance(error, RunFailed | BadInput):
         return False
     if isinstance(error, WrongUse):
@@ -148,8 +153,8 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
 
 def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
     """A claimed run as the tracker has it; one that it never had is forgotten, and None."""
-    unsure = journal.step == Step.OPENING and not is_elsewhere(repo, journal.run)
-    opened = adopted(repo, journal) if unsure else journal
+    unsure = journal.step == Step.OPENING and not is_elsewhere(repo, journal)
+    opened = adopted(repo.bound(journal), journal) if unsure else journal
     if opened is None:
         repo.forget(journal.key)
         return None
@@ -168,7 +173,8 @@ def sweep(repo: TrainingRepo) -> None:
 
 def fail_cut_off(repo: TrainingRepo, key: str, reason: str | None = None) -> None:
     """Closes a run whose training was cut off, or that was being closed as failed already."""
-    run, said = repo.journal(key).run, None
+    journal, said = repo.journal(key), None
+    run, repo = journal.run, repo.bound(journal)
     with suppress(UnknownRun):
         said = repo.tracker.run(run.run_id).tags.get(tags.ERROR)
     what = "training" if run.reproduces is None else "the reproduction"
@@ -186,7 +192,7 @@ def close_flow_runs(
     a live process works on, are none of its business: it may be called at any time, and again.
     """
     sweep(repo)
-    ours = (j for j in repo.journals.all() if not is_elsewhere(repo, j.run))
+    ours = (j for j in repo.journals.all() if not is_elsewhere(repo, j))
     seen = [j for j in ours if j.run.prefect.flow_run_id in flow_runs]
     claimed = [journal for j in seen if (journal := _claimed_dying(repo, j.key))]
     return [_closed(repo, left, reason, ending) for j in claimed if (left := _opened(repo, j))]
@@ -203,7 +209,7 @@ def close_dead(repo: TrainingRepo) -> list[str]:
     for seen in repo.journals.all():
         if seen.step != Step.TRAINING or repo.journals.owns(seen.key):
             continue
-        if is_elsewhere(repo, seen.run):
+        if is_elsewhere(repo, seen):
             continue
         if (journal := repo.journals.claim(seen.key)) and journal.step == Step.TRAINING:
             fail_cut_off(repo, journal.key)
@@ -247,6 +253,7 @@ def _closed(repo: TrainingRepo, left: Unfinished, reason: str, ending: Ended) ->
 
 def _leave_open(repo: TrainingRepo, left: Unfinished, said: str, ending: Ended) -> None:
     """Tells the tracker that nobody works on the run any more."""
+    repo = repo.bound(repo.journal(left.key))
     repo.code.remove_worktree(repo.journals.tree(left.key))
     run_id = left.run.run_id
     with suppress(UnknownRun):
@@ -264,7 +271,8 @@ def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
     tracker's.
     """
     begun = repo.journal(key)
-    check_here(repo, begun.run)
+    check_here(repo, begun)
+    repo = repo.bound(begun)
     claimed = repo.journals.claim(key)
     if claimed is None:
         raise WrongUse(f"{begun.run.name} is being worked on by another process")
@@ -291,6 +299,22 @@ def _going_on(repo: TrainingRepo, journal: Journal, flow: FlowLink) -> Journal:
         repo.tracker.reopen_run(run_id, without=[tags.ERROR])
     repo.tracker.log(run_id, tags=tags.state_tags(journal.run))
     return journal
+
+
+def close_lost(repo: TrainingRepo, wanted: str) -> RunRecord:
+    """Closes a run as failed that is open in the tracker and of which no journal is here.
+
+    Only one that is named: its machine may be gone, or be another one that still works on it and
+    will say so. Raises `UnknownRun` where no such run is open, and `AmbiguousRun`.
+    """
+    run = found(repo, wanted)
+    sealed = may_have_ref(run.run_id) and repo.code.bring_ref(run_ref(run.run_id))
+    if run.state not in {State.RUNNING, State.TRAINED} or run.reproduces or sealed:
+        raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
+    said = {tags.ERROR: "closed by `anchored resume`: nothing is left of its work"}
+    repo.tracker.log(run.run_id, tags={**said, tags.STATE: str(State.FAILED)})
+    repo.tracker.end_run(run.run_id, Ended.KILLED, name=run.name, ended=now())
+    return run
 
 
 def _is_meant(run: RunRecord, wanted: str) -> bool:

@@ -22,7 +22,7 @@ from anchored.decisions.variables import (
     training_variables,
     worth_recording,
 )
-from anchored.errors import BadInput, InputChanged, NotReady
+from anchored.errors import BadInput, InputChanged, NotReady, TrainingFailed
 from anchored.process import Ending, interpreter_of, probed, program_of, run_command
 from anchored.records import Environment, Pointer
 from anchored.steps.training_repo import TrainingRepo
@@ -75,8 +75,8 @@ class PrivateTree:
     def lent(self, pointers: tuple[Pointer, ...], *, to: str) -> Iterator[None]:
         """Inputs linked into the tree, read-only, for as long as the block lasts.
 
-        Raises `InputChanged` where they are not as they were, however the block ended; the cache is
-        whole again by then. `to` is who had them.
+        Raises `InputChanged` where they are not as they were, and `TrainingFailed` where the tree
+        is gone, however the block ended; the cache is intact again by then. `to` is who had them.
         """
         for pointer in pointers:
             self._refuse_leaving_link(pointer.path)
@@ -85,6 +85,12 @@ class PrivateTree:
         try:
             yield
         finally:
+            if not (self.path / ".git").exists():
+                store.mend(pointers, self.repo.report)
+                raise TrainingFailed(
+                    f"the worktree that {to} ran in was removed meanwhile: {self.path}",
+                    hint="while a run is under way, leave what `git worktree list` shows alone",
+                )
             if changed := store.changed(pointers, self.path, stamps):
                 store.mend(pointers, self.repo.report)
                 raise InputChanged(changed, by=to)
