@@ -63,8 +63,9 @@ class Step(IntEnum):
 class Places:
     """Where a run is recorded and published: fixed when it opens, whatever is configured later.
 
-    `tracker` is `[tracker]` as it was configured, `dvc_remote` the remote's options and `name`, and
-    `git_remote` its `name` and `url`. Secrets are not among them: they are looked up when needed.
+    `tracker` is `[tracker]` with what the environment said, `dvc_remote` the remote's options and
+    `name`, and `git_remote` its `name` and `url`. Secrets are not among them: they are looked up
+    when they are needed.
     """
 
     experiment: str = ""

@@ -108,6 +108,7 @@ def _wired(
         code=code,
         store=DvcStore(root, managed=code.managed, remote=dvc_remote),
         tracker=_tracker(config, root),
+        tracker_settings=SETTINGS[config.tracker.kind](config.tracker),
         environments=UvEnvironments(os.environ),
         journals=Journals(root),
         report=report,
@@ -286,7 +287,20 @@ def _wandb(config: Config, root: Path) -> Tracker:
     )
 
 
+def _of_mlflow(asked: Settings) -> dict[str, Any]:
+    return {"kind": asked.kind, "uri": asked.uri, "join": asked.join}
+
+
+def _of_wandb(asked: Settings) -> dict[str, Any]:
+    from anchored.adapters.wandb_place import resolved
+
+    place = resolved(os.environ, entity=asked.entity, mode=asked.mode, base_url=asked.base_url)
+    return {"kind": asked.kind, "join": asked.join} | place
+
+
 WIRED = {"mlflow": _mlflow, "wandb": _wandb}
+# `[tracker]` as it would lead to the same place without the environment of now.
+SETTINGS = {"mlflow": _of_mlflow, "wandb": _of_wandb}
 
 
 def _others(code: CodeRepo, configured: Config, opened: Config) -> Iterator[OtherTracker]:

@@ -42,12 +42,25 @@ def runs_at(
         raise NotReady("the W&B SDK is not installed", hint="pip install 'anchored[wandb]'")
     if trouble := trouble_with_project(project):
         raise ConfigError(trouble, file="anchored.toml", key="experiment")
+    place = resolved(variables, entity=entity, mode=mode, base_url=base_url)
+    if place["mode"] == "online":
+        return OnlineRuns(place["base_url"], project=project, entity=place["entity"])
+    folder = Path(variables.get("WANDB_DIR") or root).expanduser().absolute()
+    return OfflineRuns(folder, project=project, entity=place["entity"])
+
+
+def resolved(
+    variables: Mapping[str, str], *, entity: str | None, mode: str | None, base_url: str | None
+) -> dict[str, str]:
+    """`entity`, `mode` and `base_url`, with what the configuration leaves open filled in."""
     entity = entity or variables.get("WANDB_ENTITY") or _said("entity", variables)
     server = base_url or variables.get("WANDB_BASE_URL") or _said("base_url", variables) or CLOUD
-    if _is_online(mode or variables.get("WANDB_MODE", ""), server, variables):
-        return OnlineRuns(server.rstrip("/"), project=project, entity=entity)
-    folder = Path(variables.get("WANDB_DIR") or root).expanduser().absolute()
-    return OfflineRuns(folder, project=project, entity=entity)
+    online = _is_online(mode or variables.get("WANDB_MODE", ""), server, variables)
+    return {
+        "entity": entity,
+        "mode": "online" if online else "offline",
+        "base_url": server.rstrip("/"),
+    }
 
 
 def _is_online(mode: str, server: str, variables: Mapping[str, str]) -> bool:

@@ -170,7 +170,7 @@ def places_of_records(repo: TrainingRepo) -> Places:
     """As `places_of`, of what needs no DVC remote."""
     return Places(
         experiment=repo.config.experiment,
-        tracker=repo.config.tracker.model_dump(mode="json", exclude_none=True),
+        tracker=repo.tracker_settings,
         git_remote=repo.code.remote_settings(),
     )
 

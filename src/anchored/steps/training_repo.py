@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from anchored.config import FILE, NOTHING, PYPROJECT, Config, has_table, parse_config
 from anchored.decisions.naming import generated_name, open_ref
@@ -51,6 +51,7 @@ class TrainingRepo:
     """The user's repository, its configuration, and the ports behind which Git, DVC and the
     tracker stand. `variables` is the environment that Anchored itself was started with.
 
+    `tracker_settings` is `[tracker]` as it would lead to the same place whatever the environment.
     `elsewhere` gives the other trackers whose runs may be meant, those that answer; finding them
     creates nothing. `bound` gives this repo with the tracker and remotes of a run that is under
     way: those that were fixed when it opened.
@@ -61,6 +62,7 @@ class TrainingRepo:
     code: CodeRepo
     store: DataStore
     tracker: Tracker
+    tracker_settings: Mapping[str, Any]
     environments: Environments
     journals: Journals
     report: Report
