@@ -9,7 +9,6 @@ import json
 import math
 import re
 import string
-import tomllib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -25,6 +24,7 @@ from pydantic import (
 )
 
 from anchored.decisions.command import checked_value, filled_command, names_in_quotes
+from anchored.decisions.decoding import Unreadable, toml_value
 from anchored.decisions.margin import Margin, parse_margin
 from anchored.decisions.naming import checked_model_name
 from anchored.decisions.paths import normalized, overlapping
@@ -34,6 +34,7 @@ from anchored.records import ParamValue
 
 FILE = "anchored.toml"
 PYPROJECT = "pyproject.toml"
+LINE = 1_000  # characters of a line in which a key is looked for
 EXPERIMENT_VARIABLES = {"wandb": "WANDB_PROJECT"}
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -218,11 +219,11 @@ def parse_config(
     """
     source = text.decode("utf-8-sig", errors="replace") if isinstance(text, bytes) else text
     try:
-        document = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line (\d+)", str(error))
-        line = int(place[1]) if place else len(source.splitlines())  # "at end of document"
-        raise ConfigError(f"not valid TOML: {error}", file=file, line=line) from error
+        document: Any = toml_value(text)
+    except Unreadable as error:
+        raise ConfigError(
+            f"not valid TOML: {error.why}", file=file, line=_line_said(error.why, source)
+        ) from error
     table = document["tool"]["anchored"] if file == PYPROJECT else document
     prefix = "tool.anchored." if file == PYPROJECT else ""
     try:
@@ -238,8 +239,8 @@ def parse_config(
 def has_table(text: bytes) -> bool:
     """Whether a `pyproject.toml` has a table `[tool.anchored]`."""
     try:
-        tool = tomllib.loads(text.decode("utf-8-sig", errors="replace")).get("tool")
-    except tomllib.TOMLDecodeError:
+        tool = toml_value(text).get("tool")
+    except Unreadable:
         return False
     return isinstance(tool, dict) and "anchored" in tool
 
@@ -247,11 +248,18 @@ def has_table(text: bytes) -> bool:
 def named_paths(text: bytes) -> tuple[str, ...]:
     """The inputs and the model that a configuration names, even if it is incomplete otherwise."""
     try:
-        document = tomllib.loads(text.decode("utf-8", errors="replace"))
+        document = toml_value(text)
         paths = [*document["data"]["inputs"], document["train"]["model"]]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+    except (Unreadable, KeyError, TypeError):
         return ()
     return tuple(path for path in paths if isinstance(path, str) and path)
+
+
+def _line_said(why: str, source: str) -> int | None:
+    """The line that is not valid, where a parser names one."""
+    if place := re.search(r"at line (\d+)", why):
+        return int(place[1])
+    return len(source.splitlines()) if "at end of document" in why else None
 
 
 def _config_error(error: ValidationError, source: str, file: str, prefix: str) -> ConfigError:
@@ -278,9 +286,10 @@ def line_of(source: str, keys: list[str]) -> int | None:
     best: int | None = None
     table: list[str] = []
     in_text = False
-    for number, line in enumerate(source.splitlines(), start=1):
+    for number, whole in enumerate(source.splitlines(), start=1):
+        line = whole[:LINE]
         began_in_text = in_text
-        in_text ^= len(re.findall(r"\"{3}|'{3}", line)) % 2 == 1
+        in_text ^= len(re.findall(r"\"{3}|'{3}", whole)) % 2 == 1
         if began_in_text:
             continue
         if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
@@ -310,10 +319,17 @@ def _as_type_of(example: ParamValue, value: ParamValue, name: str) -> ParamValue
         fits = isinstance(value, int)
     else:
         fits = isinstance(value, int | float)
-        value = float(value) if fits else value
+        value = _float_of(value, name) if isinstance(value, int) else value
     if not fits:
         raise BadParam(f"parameter {name!r} is {wanted} in {FILE}, {value!r} is not")
     return value
+
+
+def _float_of(number: int, name: str) -> float:
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise BadParam(f"parameter {name!r} is too large for a number") from error
 
 
 def _parsed(text: str) -> ParamValue:
@@ -321,8 +337,8 @@ def _parsed(text: str) -> ParamValue:
     if re.search(r"[\s#]", text):  # TOML would take a comment or a second line
         return text
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = toml_value(f"value = {text}")["value"]
+    except Unreadable:
         return text
     finite = isinstance(value, bool | int) or (isinstance(value, float) and value - value == 0)
     return value if finite and not isinstance(value, dict) else text

@@ -16,6 +16,17 @@ ParamValue = str | int | float | bool
 RUN_DOCUMENT, ENVIRONMENT_DOCUMENT = "anchored/run.json", "anchored/environment.json"
 
 
+def _checked(value: Any, kind: Any) -> Any:
+    """The value, if it is of this kind: what comes from a tracker may be anything at all."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        raise ValueError(f"a {type(value).__name__} is where none is expected")
+    return value
+
+
+def _checked_mapping(value: Any, kinds: Any) -> dict[str, Any]:
+    return {key: _checked(item, kinds) for key, item in _checked(value, Mapping).items()}
+
+
 def rendered(value: Mapping[str, Any]) -> bytes:
     """A document as a tracker's artifact holds it: JSON for people, with a line end."""
     return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
@@ -74,11 +85,11 @@ class Pointer:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         return cls(
-            path=str(value["path"]),
-            md5=str(value["md5"]),
-            size=int(value.get("size") or 0),
-            nfiles=int(value.get("nfiles") or 1),
-            hash_name=str(value.get("hash") or "md5"),
+            path=_checked(value["path"], str),
+            md5=_checked(value["md5"], str),
+            size=_checked(value.get("size") or 0, int),
+            nfiles=_checked(value.get("nfiles") or 1, int),
+            hash_name=_checked(value.get("hash") or "md5", str),
         )
 
 
@@ -126,9 +137,20 @@ class Environment:
 
     @classmethod
     def parse(cls, document: bytes | str) -> Self:
-        value = json.loads(document)
-        known = {f.name for f in fields(cls)}
-        return cls(**{key: item for key, item in value.items() if key in known})
+        """Of a document of our own; what others may have written is decoded elsewhere."""
+        return cls.from_json(json.loads(document))
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Raises `ValueError` for a value that is no environment's."""
+        facts = _checked(value, Mapping)
+        items = {f.name: facts[f.name] for f in fields(cls) if f.name in facts}
+        for key, item in items.items():
+            if key in {"packages", "variables"}:
+                _checked_mapping(item, str)
+            else:
+                _checked(item, int if key == "cpus" else str)
+        return cls(**items)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -207,16 +229,24 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Raises `ValueError` and `KeyError` for a value that is no run's."""
         known = {f.name for f in fields(cls)}
         items = {key: item for key, item in value.items() if key in known}
         items["state"] = State(items.get("state", State.RUNNING))
         for name, kind in (("git", GitFacts), ("tracker", TrackerLink), ("prefect", FlowLink)):
             own = {f.name for f in fields(kind)}
-            items[name] = kind(**{k: v for k, v in items.get(name, {}).items() if k in own})
-        for name in ("params", "metrics", "environment"):
-            items[name] = dict(items.get(name, {}))
+            parts = _checked_mapping(items.get(name, {}), object).items()
+            items[name] = kind(**{k: _checked(v, str) for k, v in parts if k in own})
+        for name, kinds in (("params", ParamValue), ("metrics", (int, float)),
+                            ("environment", object)):  # fmt: skip
+            items[name] = _checked_mapping(items.get(name, {}), kinds)
+        for name in ("run_id", "name", "experiment", "command", "started", "ended"):
+            _checked(items.get(name, ""), str)
         for name in ("data", "model"):
-            items[name] = tuple(Pointer.from_json(item) for item in items.get(name, ()))
+            items[name] = tuple(
+                Pointer.from_json(_checked(item, Mapping))
+                for item in _checked(items.get(name, ()), (list, tuple))
+            )
         return cls(**items)
 
 

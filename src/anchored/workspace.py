@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -227,8 +226,10 @@ def _folders(repo: str | Path | None) -> Sequence[Path]:
 
 def _said_of_tracker(file: Path) -> tuple[str, str]:
     """Kind and URI as they stand in a configuration that nobody has checked yet."""
+    from anchored.decisions.decoding import toml_value
+
     with suppress(OSError, ValueError, AttributeError):
-        said = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("tracker", {})
+        said = toml_value(file.read_bytes()).get("tracker", {})
         return str(said.get("kind", "mlflow")), str(said.get("uri", ""))
     return "", ""
 

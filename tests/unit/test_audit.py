@@ -113,7 +113,7 @@ def test_where_the_commit_stands(standing: CommitStanding, problem: str) -> None
 
 
 def test_what_git_and_the_tracker_say_otherwise() -> None:
-    said = replace(trace(), mismatches=("git_commit is 1, 2",), unreadable=("broken",))
+    said = replace(trace(), mismatches=("git_commit is 1, 2",), record_trouble="broken")
     assert found(traced=replace(said, ref_trouble="not there")) == [
         ("ref-missing", "not there"),
         ("tag-mismatch", "git_commit is 1, 2"),

@@ -36,7 +36,7 @@ HOSTILE_JSON = {
     "a key twice": b'{"a": 1, "a": 2}',
     "a lone surrogate": b'["\\udc80"]',
     "a lone surrogate as key": b'{"\\udc80": 1}',
-    "NUL": b'["\\u0000"]',
+    "NUL": b'["\0"]',
     "not UTF-8": b'["\xff"]',
     "UTF-16": '{"a": 1}'.encode("utf-16"),
     "endless string": b'"' + b'\\"' * 500_000,
@@ -71,7 +71,7 @@ HOSTILE_TOML = {
     "a deep header": b"[" + b".".join([b"a"] * DEEP) + b"]\n",
     "digits": b"a = " + b"1" * 5000,
     "hexadecimal digits": b"a = 0x" + b"f" * 5000,
-    "NUL": b'a = "\\u0000"\n',
+    "NUL": b'a = "\0"\n',
     "a lone surrogate": b'a = "\\ud800"\n',
     "not UTF-8": b'a = "\xff"\n',
     "too long": b"#" * (1 << 20),
@@ -153,7 +153,7 @@ def test_whatever_json_writes_is_read_as_it_was(value):
 @given(DOCUMENTS)
 def test_whatever_yaml_writes_in_strings_is_read_as_it_was(value):
     text = yaml.safe_dump(value, default_style='"', allow_unicode=True)
-    assert yaml_value(text.replace("[]", "[ ]")) == value
+    assert yaml_value(text) == value
 
 
 @given(st.binary(max_size=200) | st.text("[]{}:,&*!-\"'#\n a1.=\\", max_size=60).map(str.encode))

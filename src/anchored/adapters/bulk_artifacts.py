@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import tempfile
@@ -12,6 +13,10 @@ from urllib.parse import unquote, urlsplit
 from anchored.adapters.parallel import Stop, in_parallel
 
 AT_ONCE = 16
+LONGEST = 1 << 26  # bytes: more of a document than anybody would go on to read
+NOT_THERE = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES,
+}  # fmt: skip
 # Places whose runs lie side by side: one client for all of them asks the server's facts once.
 SHARED = {"mlflow-artifacts", "http", "https", "s3", "gs"}
 
@@ -54,6 +59,11 @@ def _split(place: str, run_id: str) -> tuple[str, str]:
 
 def _read(file: Path) -> bytes | None:
     try:
-        return file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with file.open("rb") as stream:
+            return stream.read(LONGEST)
+    except ValueError:  # NUL in a path
         return None
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return None
+        raise

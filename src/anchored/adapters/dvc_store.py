@@ -32,7 +32,6 @@ from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 from dvc_data.hashfile.tree import Tree
 from dvc_data.index import DataIndex
-from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.local import localfs
 from dvc_objects.fs.system import reflink
 from dvc_objects.fs.utils import umask
@@ -54,7 +53,10 @@ from anchored.adapters.remote_hashes import RemoteHashes
 from anchored.adapters.remote_patience import limit_client, limit_options
 from anchored.adapters.remote_survey import RemoteSurvey
 from anchored.decisions.audit_facts import Holdings, ObjectName
+from anchored.decisions.decoding import Unreadable
 from anchored.decisions.lineage import UNSETTLED
+from anchored.decisions.listings import parse_listing
+from anchored.decisions.objects import md5_of
 from anchored.decisions.pointers import LEGACY_HASH, owned_elsewhere, pointer_path
 from anchored.decisions.redaction import redact
 from anchored.decisions.restoring import wanted_files
@@ -346,12 +348,19 @@ class DvcStore:
         return str(info.value)
 
     def listing(self, hash_name: str, oid: str) -> dict[str, str] | None:
-        """Object by path of a folder that the cache lists; None where it does not, or not whole."""
+        """Object by path of a folder that the cache lists; None where it does not, or not whole.
+
+        Raises `BadInput` for what is no listing, though its hash is right.
+        """
+        file = self.cache(hash_name).oid_to_path(oid)
         try:
-            tree = Tree.load(self.cache(hash_name), HashInfo(hash_name, oid))
-        except (FileNotFoundError, ObjectFormatError):
+            return parse_listing(Path(file).read_bytes())
+        except FileNotFoundError:
             return None
-        return {"/".join(key): info.value for key, _, info in tree}
+        except Unreadable as error:
+            if self.hashed(file, hash_name) != md5_of(oid):
+                return None
+            raise BadInput(oid, f"is no listing of a folder: {error.why}") from error
 
     def files_of(self, pointer: Pointer, report: Report) -> dict[str, str]:
         """Object by path, from the repo's root, of every file of a pointer."""

@@ -71,8 +71,8 @@ def _objects_of(sources: Sources, pointer: Pointer, report: Report) -> dict[str,
         return files_of(sources, pointer, report)
     except ObjectLost as error:
         raise ObjectLost(f"{error.message}, which lists {pointer.path}") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadInput(pointer.path, f"the listing {pointer.md5} is none of DVC's") from error
+    except BadInput as error:
+        raise BadInput(pointer.path, error.message) from error
 
 
 def _lost(lost: dict[WantedFile, str]) -> ObjectLost:

@@ -7,7 +7,6 @@ A size that is not the one known of an object does not condemn it, for what is k
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -18,7 +17,9 @@ from anchored.adapters.object_store import Databases
 from anchored.adapters.parallel import Stop, in_parallel
 from anchored.adapters.remote_objects import sizes_there
 from anchored.decisions.audit_facts import Holdings, ObjectName
+from anchored.decisions.decoding import Unreadable
 from anchored.decisions.lineage import UNSETTLED
+from anchored.decisions.listings import parse_listing
 from anchored.decisions.objects import is_object, md5_of
 from anchored.decisions.pointers import LEGACY_HASH
 from anchored.errors import RemoteFailed
@@ -41,6 +42,7 @@ class RemoteSurvey:
     def __init__(self, databases: Readable) -> None:
         self._databases = databases
         self._corrupt: dict[ObjectName, str] = {}
+        self._unreadable: dict[ObjectName, str] = {}
         self._sizes: dict[ObjectName, set[int]] = {}  # as known here
 
     def of(self, pointers: Collection[Pointer]) -> Holdings:
@@ -65,6 +67,7 @@ class RemoteSurvey:
             missing=(names - sizes.keys())
             | {held.name_of(p) for p in pointers if not is_object(p.md5)},
             corrupt=self._corrupt,
+            unreadable=self._unreadable,
             folders=folders,
             suspects=tuple(sorted(self._suspects(pointers, sizes, folders, held))),
             hash_names=hash_names,
@@ -128,7 +131,7 @@ class RemoteSurvey:
                 return None
             return content
 
-        folders = {name: listing(text) for name, text in here.items()}
+        folders = {name: self._listing(name, text) for name, text in here.items()}
         with self._databases.speaking("read"):
             for name, text in in_parallel(read, absent, AT_ONCE):
                 if text is not None and (files := self._checked(name, text)) is not None:
@@ -148,9 +151,17 @@ class RemoteSurvey:
         """The listing that the remote holds, or None where that is corrupt."""
         md5 = hash_of(text, self._databases, name.hash_name)
         if md5 == md5_of(name.oid):
-            return listing(text)
+            return self._listing(name, text)
         self._corrupt[name] = md5
         return None
+
+    def _listing(self, name: ObjectName, text: bytes) -> dict[str, str]:
+        """Object by path, of a folder whose hash is right; none, with a note, for what is none."""
+        try:
+            return parse_listing(text)
+        except Unreadable as error:
+            self._unreadable[name] = error.why
+            return {}
 
     # --- sizes ----------------------------------------------------------------------------------
 
@@ -186,10 +197,3 @@ class RemoteSurvey:
 def hash_of(content: bytes, databases: Readable, hash_name: str) -> str:
     """The hash of bytes that are here."""
     return databases.hash_of(io.BytesIO(content), hash_name)
-
-
-def listing(text: bytes) -> dict[str, str]:
-    """Object by path, from the JSON of a folder whose hash is right. Empty for what is none."""
-    with suppress(ValueError, TypeError, KeyError):
-        return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(text)}
-    return {}

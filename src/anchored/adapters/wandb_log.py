@@ -8,7 +8,6 @@ a log whose writer was killed may be missing: what stands before it counts.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zlib
@@ -18,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 from typing import Any
+
+from anchored.decisions.decoding import DEPTH, Unreadable, json_value
 
 BLOCK = 1 << 15
 HEAD = Struct("<IHB")  # before a fragment: CRC-32 of kind and fragment, length, kind
@@ -102,19 +103,31 @@ def _of(log: os.DirEntry[str]) -> Segment:
 
 @lru_cache(REMEMBERED)
 def _read(file: str, _size: int, changed_ns: int) -> Segment:
+    from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
     segment = Segment(Path(file).parent, last_write=changed_ns / 1e9)
     summary: _Updates = {}
     for message in _messages(Path(file).read_bytes()):
-        _take(Record.FromString(message), segment, summary)
+        try:
+            record = Record.FromString(message)
+        except DecodeError:  # none of W&B's; so may be all that follows
+            break
+        _take(record, segment, summary)
     for (*way, last), text in summary.items():
         inner = _place(segment.summary, way)
-        if text is None:
-            inner.pop(last, None)
-        else:
-            inner[last] = json.loads(text)
+        inner.pop(last, None)
+        if text is not None:
+            inner |= _read_value(last, text)
     return segment
+
+
+def _read_value(key: str, text: str) -> dict[str, Any]:
+    """The value of a key, as JSON gives it; none where that cannot be read."""
+    try:
+        return {key: json_value(text, finite=False)}
+    except Unreadable:
+        return {}
 
 
 def _messages(log: bytes) -> Iterator[bytes]:
@@ -178,7 +191,7 @@ def _note(summary: _Updates, record: Any) -> None:
 def _configure(config: dict[str, Any], record: Any) -> None:
     for item in record.update:
         *way, last = item.nested_key or [item.key]
-        merge(_place(config, way), {last: json.loads(item.value_json)})
+        merge(_place(config, way), _read_value(last, item.value_json))
     for item in record.remove:
         *way, last = item.nested_key or [item.key]
         _place(config, way).pop(last, None)
@@ -196,7 +209,7 @@ def merge(config: dict[str, Any], update: Mapping[str, Any]) -> None:
 
 def _place(values: dict[str, Any], way: Sequence[str]) -> dict[str, Any]:
     """The mapping that keys lead to; made if need be."""
-    for key in way:
+    for key in way[:DEPTH]:
         deeper = values.get(key)
         if not isinstance(deeper, dict):
             values[key] = deeper = {}
@@ -205,9 +218,10 @@ def _place(values: dict[str, Any], way: Sequence[str]) -> dict[str, Any]:
 
 
 def _artifact(record: Any) -> LoggedArtifact:
+    metadata = _read_value("", record.metadata or "{}").get("")
     return LoggedArtifact(
         name=record.name,
         kind=record.type,
-        metadata=json.loads(record.metadata or "{}"),
+        metadata=metadata if isinstance(metadata, dict) else {},
         files={entry.path: Path(entry.local_path) for entry in record.manifest.contents},
     )

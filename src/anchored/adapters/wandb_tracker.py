@@ -20,6 +20,7 @@ from anchored.adapters.parallel import Stop, in_parallel
 from anchored.adapters.wandb_failure import failure
 from anchored.adapters.wandb_names import artifact_name
 from anchored.adapters.wandb_runs import OWN, Entry, LinkedVersion, LoggedModel, WandbRun, WandbRuns
+from anchored.decisions.decoding import DEPTH
 from anchored.decisions.tags import ATTEMPT, MODEL, is_tag
 from anchored.errors import AnchoredError, TrackerFailed, UnknownRun
 from anchored.ports import NO_FILES, NOTHING, LoggedFiles, ModelContent, Pages
@@ -313,7 +314,7 @@ def _ending(run: WandbRun) -> Ended | None:
     if STARTED not in run.config:
         return run.ending
     said = run.config.get(ENDING)
-    return Ended(said) if said in set(Ended) else None
+    return Ended(said) if isinstance(said, str) and said in set(Ended) else None
 
 
 def _newest_first(runs: Iterable[WandbRun]) -> list[TrackedRun]:
@@ -335,17 +336,26 @@ def _metrics(run: WandbRun) -> dict[str, float]:
     return {
         key: float(value)
         for key, value in _flattened(run.summary)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
     }
 
 
-def _flattened(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer that is beyond them all
+        return False
+
+
+def _flattened(
+    values: Mapping[str, Any], above: str = "", depth: int = DEPTH
+) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if not above and key in OWN:
             continue
         if isinstance(value, Mapping):
-            if "_type" not in value:  # a picture, a table: W&B's, not a value
-                yield from _flattened(value, f"{above}{key}.")
+            if "_type" not in value and depth:  # a picture, a table: W&B's, not a value
+                yield from _flattened(value, f"{above}{key}.", depth - 1)
         else:
             yield f"{above}{key}", value
 
@@ -371,5 +381,5 @@ def _text(moment: datetime) -> str:
 def _milliseconds(text: Any) -> int | None:
     try:
         return int(datetime.fromisoformat(text).timestamp() * 1000)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

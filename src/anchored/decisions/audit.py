@@ -133,7 +133,7 @@ class Judge:
             yield Problem.REF_MISSING, trace.ref_trouble
         for said in trace.mismatches:
             yield Problem.TAG_MISMATCH, said
-        for said in trace.unreadable:
+        for said in (*subject.unreadable, *trace.all_unreadable):
             yield Problem.RECORD_UNREADABLE, said
         yield from _of_commit(trace)
         yield from _of_pointers(subject, trace)
@@ -145,6 +145,9 @@ class Judge:
         name = self._holdings.name_of(pointer)
         if (problem := self._problem(name)) is not None:
             yield problem, f"{pointer.path}: {self._said(name)}"
+        if name in self._holdings.unreadable:
+            why = self._holdings.unreadable[name]
+            yield Problem.RECORD_UNREADABLE, f"{pointer.path}: the listing {name.oid}: {why}"
         if name not in self._of_folder:
             self._of_folder[name] = tuple(self._of_children(name))
         for kind, found in groupby(self._of_folder[name], key=lambda child: child[0]):
@@ -215,7 +218,7 @@ def _of_pointers(subject: Subject, trace: Trace) -> Iterator[tuple[Problem, str]
         yield Problem.POINTER_MISMATCH, "the run names no model"
     there = {pointer.path for pointer in trace.at_commit}
     for pointer in dict.fromkeys((*trace.lineage.data, *trace.lineage.model)):
-        if pointer.path not in there:
+        if pointer.path not in there and pointer.path not in trace.unreadable_pointers:
             said = f"the run names {pointer.md5}, its commit has no pointer for it"
             yield Problem.POINTER_MISMATCH, f"{pointer.path}: {said}"
 

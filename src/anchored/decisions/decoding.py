@@ -12,6 +12,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -36,7 +37,7 @@ _TOML_QUIET = re.compile(  # strings and comments
 )
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
 _NO_DOT = re.compile(r"[\w\s-]+")
-_ODD_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Unreadable(ValueError):
@@ -50,10 +51,11 @@ class Unreadable(ValueError):
         return str(self)
 
 
-def json_value(text: bytes | str, *, longest: int = MEBIBYTE) -> Any:
+def json_value(text: bytes | str, *, longest: int = MEBIBYTE, finite: bool = True) -> Any:
     """The value of a JSON text of at most `longest` bytes.
 
-    Refuses NaN and infinite numbers, keys that are there twice, NUL and text that is not Unicode.
+    Refuses keys that are there twice, text that is not Unicode, and NaN and infinite numbers,
+    unless the caller has words of its own for these. A string may hold NUL, if as an escape.
     """
     text = _text(text, longest)
     _check_depth(_JSON_STRING.sub("", text))
@@ -61,15 +63,15 @@ def json_value(text: bytes | str, *, longest: int = MEBIBYTE) -> Any:
         value = json.loads(
             text,
             parse_int=_int,
-            parse_float=_float,
-            parse_constant=_no_number,
+            parse_float=partial(_float, finite=finite),
+            parse_constant=_no_number if finite else float,
             object_pairs_hook=_object,
         )
     except Unreadable:
         raise
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"not valid JSON: {error}") from error
-    if _ODD_ESCAPE.search(text):
+        raise Unreadable(str(error)) from error
+    if _SURROGATE.search(text):
         _check_strings(value)
     return value
 
@@ -78,7 +80,7 @@ def yaml_value(text: bytes | str, *, longest: int = MEBIBYTE // 4) -> Any:
     """The one document of a YAML text, of mappings, lists and strings alone.
 
     No scalar has a type: `2001-99-99`, `1e5` and `yes` are the strings that they look like.
-    Refuses anchors, aliases, tags, merge keys and keys that are there twice or are no strings.
+    Refuses anchors, aliases, tags, merge keys, NUL, and keys that are there twice or no strings.
     """
     text = _text(text, longest)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -88,13 +90,15 @@ def yaml_value(text: bytes | str, *, longest: int = MEBIBYTE // 4) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or type(error).__name__
-        raise Unreadable(f"not valid YAML: {problem}{place}") from error
+        raise Unreadable(f"{problem}{place}") from error
     _check_strings(value)
+    if any("\0" in node for node in _nodes(value) if isinstance(node, str)):
+        raise Unreadable("contains NUL")
     return value
 
 
 def toml_value(text: bytes | str, *, longest: int = MEBIBYTE // 4) -> dict[str, Any]:
-    """The tables of a TOML text. Where it is not valid, `why` ends with the line."""
+    """The tables of a TOML text. Where a line of it is not valid, `why` says which."""
     text = _text(text, longest)
     bare = _TOML_QUIET.sub("", text)
     _check_depth(bare)
@@ -103,8 +107,7 @@ def toml_value(text: bytes | str, *, longest: int = MEBIBYTE // 4) -> dict[str, 
     try:
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # its own, and an integer's of too many digits
-        raise Unreadable(f"not valid TOML: {error}") from error
-    _check_strings(value)
+        raise Unreadable(str(error)) from error
     if any(isinstance(n, int) and n.bit_length() > 4 * DIGITS for n in _nodes(value)):
         raise Unreadable(f"a number has more than {DIGITS} digits")
     return value
@@ -120,8 +123,6 @@ def _text(text: bytes | str, longest: int) -> str:
             text.encode()  # lone surrogates
     except UnicodeError as error:
         raise Unreadable("not valid UTF-8") from error
-    if "\0" in text:
-        raise Unreadable("contains NUL")
     return text.removeprefix("\ufeff")
 
 
@@ -138,8 +139,11 @@ def _int(digits: str) -> int:
     return int(digits)
 
 
-def _float(digits: str) -> float:
-    if len(digits) > DIGITS or not math.isfinite(number := float(digits)):
+def _float(digits: str, *, finite: bool) -> float:
+    if len(digits) > DIGITS:
+        raise Unreadable(f"a number has more than {DIGITS} digits")
+    number = float(digits)
+    if finite and math.isinf(number):
         raise Unreadable("a number is too large")
     return number
 
@@ -205,13 +209,10 @@ def _put(container: Any, keys: list[str | None], value: Any, *, is_scalar: bool)
 
 def _check_strings(value: Any) -> None:
     for node in _nodes(value):
-        if isinstance(node, str):
-            if "\0" in node:
-                raise Unreadable("contains NUL")
-            try:
-                node.encode()
-            except UnicodeError as error:
-                raise Unreadable("contains text that is not valid Unicode") from error
+        try:
+            _ = node.encode() if isinstance(node, str) else b""
+        except UnicodeError as error:
+            raise Unreadable("contains text that is not valid Unicode") from error
 
 
 def _nodes(value: Any) -> Iterator[Any]:

@@ -58,9 +58,23 @@ class Decision:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        known = {f.name for f in fields(cls)}
-        return cls(**{key: item for key, item in value.items() if key in known})
+    def from_json(cls, value: Any) -> Self:
+        """Raises `ValueError` and `TypeError` for a value that is no decision."""
+        if not isinstance(value, Mapping):
+            raise ValueError("not a decision")  # noqa: TRY004 - it is the text that is wrong
+        items = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        for key, item in items.items():
+            is_flag = isinstance(item, bool)
+            number = isinstance(item, int | float) and not is_flag
+            if key in {"passed", "evaluated"}:
+                fits = is_flag
+            elif key in {"value", "champion_value", "improvement", "needed"}:
+                fits = number or (item is None and key != "needed")
+            else:
+                fits = isinstance(item, str)
+            if not fits:
+                raise ValueError(f"{key} is a {type(item).__name__}")
+        return cls(**items)
 
 
 @dataclass(frozen=True, slots=True)

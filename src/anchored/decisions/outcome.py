@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
+from anchored.decisions.decoding import MEBIBYTE, Unreadable, json_value
 from anchored.errors import BadOutcome
 
 
@@ -15,9 +15,9 @@ def parse_metrics(text: bytes, file: str) -> dict[str, float]:
     Raises `BadOutcome` naming the first entry that is none.
     """
     try:
-        document: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadOutcome(f"{file} is not valid JSON: {error}") from error
+        document = json_value(text, longest=16 * MEBIBYTE, finite=False)
+    except Unreadable as error:
+        raise BadOutcome(f"{file} is not valid JSON: {error.why}") from error
     if not isinstance(document, dict):
         raise BadOutcome(f"{file} must hold one flat JSON object, not {_kind(document)}")
     metrics = {}

@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Sequence
 from itertools import combinations
 
+LONGEST, LONGEST_NAME = 2_000, 255  # bytes; what is above the repository counts as well
+
 
 def normalized(path: str) -> str:
     """The path from the repo's root, in POSIX form, without `.`, `..` and a trailing slash.
@@ -17,6 +19,10 @@ def normalized(path: str) -> str:
         raise ValueError("must not be empty")
     if any(ord(character) < 32 or ord(character) == 127 for character in path):
         raise ValueError("must not hold control characters")
+    if any("\ud800" <= character <= "\udfff" for character in path):
+        raise ValueError("must be valid Unicode")
+    if len(path.encode()) > LONGEST or any(len(n.encode()) > LONGEST_NAME for n in path.split("/")):
+        raise ValueError("is longer than file systems take")
     if posixpath.isabs(path) or path.startswith("~"):
         raise ValueError(f"{path!r} is outside the repository; name it from the repository's root")
     clean = posixpath.normpath(path)

@@ -1,4 +1,4 @@
-"""`.dvc` files as plain values, read with a plain YAML parser.
+"""`.dvc` files as plain values.
 
 Format: https://dvc.org/doc/user-guide/project-structure/dvc-files. Writing one, which has to keep
 the user's own comments and fields, is DVC's business and stands in the adapter.
@@ -7,10 +7,10 @@ the user's own comments and fields, is DVC's business and stands in the adapter.
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import Any
 
-import yaml
-
+from anchored.decisions.decoding import Unreadable, yaml_value
 from anchored.errors import BadInput, NotReady
 from anchored.records import Pointer
 
@@ -28,22 +28,27 @@ def parse_pointer(text: bytes | str, file: str) -> tuple[Pointer, ...]:
     Raises `NotReady` for what is no `.dvc` file, and for paths that leave the repo.
     """
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise NotReady(f"{file} is not a valid .dvc file: {error}") from error
+        document = yaml_value(text)
+    except Unreadable as error:
+        raise NotReady(f"{file} is not a valid .dvc file: {error.why}") from error
     outs = document.get("outs") if isinstance(document, dict) else None
     if not isinstance(outs, list):
         raise NotReady(f"{file} is not a valid .dvc file: it names no outputs")
-    folder = posixpath.join(posixpath.dirname(file), str(document.get("wdir") or "."))
+    folder = posixpath.join(posixpath.dirname(file), _string(document, "wdir", file) or ".")
     return tuple(_parse_output(out, folder, file) for out in outs)
 
 
 def readable_pointers(text: bytes | str, file: str) -> tuple[Pointer, ...]:
     """The outputs with a hash that a file of history names; one that cannot be read names none."""
+    return read_pointers(text, file)[0]
+
+
+def read_pointers(text: bytes | str, file: str) -> tuple[tuple[Pointer, ...], str]:
+    """The outputs with a hash that a file of history names, and why it cannot be read, if so."""
     try:
-        return tuple(pointer for pointer in parse_pointer(text, file) if pointer.md5)
-    except NotReady:
-        return ()
+        return tuple(pointer for pointer in parse_pointer(text, file) if pointer.md5), ""
+    except NotReady as error:
+        return (), error.message
 
 
 def _parse_output(out: Any, folder: str, file: str) -> Pointer:
@@ -52,16 +57,27 @@ def _parse_output(out: Any, folder: str, file: str) -> Pointer:
     path = posixpath.normpath(posixpath.join(folder, out["path"]))
     if posixpath.isabs(path) or path.split("/", 1)[0] == "..":
         raise NotReady(f"{file} names {out['path']!r}, which leaves the repository")
-    size, nfiles = out.get("size") or 0, out.get("nfiles") or 1
-    if not isinstance(size, int) or not isinstance(nfiles, int):
-        raise NotReady(f"{file} is not a valid .dvc file: a size is no number")
     return Pointer(
         path=path,
-        md5=str(out.get("md5") or ""),
-        size=size,
-        nfiles=nfiles,
-        hash_name=str(out.get("hash") or LEGACY_HASH),
+        md5=_string(out, "md5", file),
+        size=_number(out, "size", file) or 0,
+        nfiles=_number(out, "nfiles", file) or 1,
+        hash_name=_string(out, "hash", file) or LEGACY_HASH,
     )
+
+
+def _string(mapping: dict[str, Any], key: str, file: str) -> str:
+    value = mapping.get(key, "")
+    if not isinstance(value, str):
+        raise NotReady(f"{file} is not a valid .dvc file: {key} is no string")
+    return value
+
+
+def _number(mapping: dict[str, Any], key: str, file: str) -> int:
+    digits = _string(mapping, key, file)
+    if not re.fullmatch(r"[0-9]{0,18}", digits):
+        raise NotReady(f"{file} is not a valid .dvc file: {key} is no number")
+    return int(digits or 0)
 
 
 def owned_elsewhere(path: str, where: str, stage: str, *, is_pipeline: bool) -> BadInput:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from anchored.decisions.decoding import MEBIBYTE, json_value
 from anchored.decisions.redaction import url_without_credentials
+from anchored.decisions.shown import shown
 from anchored.records import (
     Ended,
     FlowLink,
@@ -43,6 +45,9 @@ ERROR = "anchored.error"
 GATE = "anchored.gate"
 FLOW_RUN_ID = "prefect.flow_run_id"
 FLOW_RUN_URL = "prefect.flow_run_url"
+DETAILS = ("data", "model", "params", "command")  # of a record, as the tag has them
+LONGEST_DOCUMENT = 16 * MEBIBYTE  # of one in an artifact, where a run has very many inputs
+SHORT = 100
 # What the keys of tags are or begin with.
 GRAMMAR = ("git_", "dvc_", "anchored.", "prefect.", "mlflow.")
 # Of a run that says nothing of its state: what its tracker makes of it.
@@ -127,7 +132,7 @@ def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
     `anchored.record` where there is one.
     """
     facts = parse_tags(tracked.tags)
-    details = _parse_details(tracked.tags.get(RECORD, ""))
+    details, _ = _parse_details(tracked.tags.get(RECORD, ""))
     state = facts.state or STATES[tracked.ending]
     return RunRecord(
         run_id=tracked.run_id,
@@ -155,27 +160,33 @@ def recorded_params(tags: Mapping[str, str]) -> Mapping[str, ParamValue] | None:
 
     What a script has logged to the tracker by itself is not among them.
     """
-    details = _parse_details(tags.get(RECORD, ""))
+    details, _ = _parse_details(tags.get(RECORD, ""))
     return details.params if details.command else None
+
+
+def unreadable_details(tags: Mapping[str, str]) -> str:
+    """Why the tag `anchored.record` cannot be read; empty where it can, or is not there."""
+    return _parse_details(tags.get(RECORD, ""))[1]
 
 
 def _render_details(run: RunRecord) -> str:
     value = run.to_json()
-    kept = {key: value[key] for key in ("data", "model", "params", "command")}
+    kept = {key: value[key] for key in DETAILS}
     kept |= {"ref": run.git.ref, "metrics": list(run.metrics)}
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
-def _parse_details(text: str) -> RunRecord:
-    """A record of nothing but the details; of nothing at all where they cannot be read."""
+def _parse_details(text: str) -> tuple[RunRecord, str]:
+    """A record of nothing but the details; of nothing where they cannot be read, and why not."""
     blank: dict[str, Any] = {"run_id": "", "name": "", "experiment": ""}
     try:
-        value = json.loads(text or "{}")
+        value = json_value(text or "{}", longest=LONGEST_DOCUMENT)
         order = dict.fromkeys(value.get("metrics", ()), 0.0)
-        git = {"ref": str(value.get("ref", ""))}
-        return RunRecord.from_json({**value, **blank, "git": git, "metrics": order})
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return RunRecord(**blank)
+        git = {"ref": value.get("ref", "")}
+        kept = {key: value[key] for key in DETAILS if key in value}
+        return RunRecord.from_json({**kept, **blank, "git": git, "metrics": order}), ""
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return RunRecord(**blank), f"not a record: {shown(error, SHORT)}"
 
 
 def _pointers(
@@ -202,10 +213,11 @@ def _in_order(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, f
 
 
 def _iso(milliseconds: int | None) -> str:
-    if not milliseconds:
+    try:
+        moment = datetime.fromtimestamp((milliseconds or 0) / 1000, tz=UTC)
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999, by whoever wrote it
         return ""
-    moment = datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
-    return moment.isoformat(timespec="milliseconds")
+    return moment.isoformat(timespec="milliseconds") if milliseconds else ""
 
 
 def _hash_tags(tag: str, pointers: tuple[Pointer, ...]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from anchored.decisions.commit_record import parse_message
 from anchored.decisions.decoding import Unreadable
 from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
 from anchored.decisions.naming import RUNS, run_ref
-from anchored.decisions.pointers import readable_pointers
+from anchored.decisions.pointers import read_pointers
 from anchored.decisions.tags import COMMIT, RECORD, STATE
 from anchored.errors import BadInput
 from anchored.records import (
@@ -145,7 +145,7 @@ def _trace(
     texts: Mapping[str, CommitText],
 ) -> Trace:
     run, commit = subject.run, _commit_of(subject, known)
-    sealed, mismatches, unreadable = _by_commit(subject, commit, texts)
+    sealed, mismatches, trouble = _by_commit(subject, commit, texts)
     is_recorded = bool(sealed)
     if known.of(run.run_id) and not is_recorded and run.git.commit not in {"", commit}:
         mismatches = (f"{COMMIT} is {run.git.commit!r} in the tracker, its ref is on {commit!r}",)
@@ -160,29 +160,30 @@ def _trace(
         environment_md5=str(found.environment.get("md5", "")),
         ref_trouble=known.trouble(run.run_id) if subject.is_ours else "",
         mismatches=mismatches,
-        unreadable=unreadable,
+        record_trouble=trouble,
+        unreadable=at_commit.unreadable(commit),
     )
 
 
 def _by_commit(
     subject: Subject, commit: str, texts: Mapping[str, CommitText]
-) -> tuple[RunRecord | None, tuple[str, ...], tuple[str, ...]]:
-    """The run as its commit records it, None without; mismatches, and what cannot be read."""
+) -> tuple[RunRecord | None, tuple[str, ...], str]:
+    """The run as its commit records it, None without; mismatches, and why it cannot be read."""
     if (text := texts.get(commit)) is None:
-        return None, (), ()
+        return None, (), ""
     try:
         record = parse_message(text.message, commit=commit, parent=text.parent)
     except Unreadable as error:
-        return None, (), (f"the record in commit {commit}: {error}",)
+        return None, (), f"the record in commit {commit}: {error}"
     if record is None:
-        return None, (), ()
+        return None, (), ""
     if record.run.run_id != subject.run.run_id:
         # An external run may well name the commit of a sealed one.
         said = f"commit {commit} is that of run {record.run.run_id}"
-        return None, (said,) if subject.is_ours else (), ()
+        return None, (said,) if subject.is_ours else (), ""
     if subject.absence and not subject.run.name:
-        return record.run, (), ()
-    return (*agreed(subject.run, record.run), ())
+        return record.run, (), ""
+    return (*agreed(subject.run, record.run), "")
 
 
 def _is_wanted(path: str) -> bool:
@@ -194,19 +195,23 @@ class Commits:
 
     def __init__(self, repo: TrainingRepo, files: Mapping[str, Mapping[str, bytes]]) -> None:
         self._repo, self._files = repo, files
-        self._parsed: dict[tuple[str, bytes], tuple[Pointer, ...]] = {}
+        self._parsed: dict[tuple[str, bytes], tuple[tuple[Pointer, ...], str]] = {}
         self._configs: dict[tuple[bytes | None, ...], Config | None] = {}
 
     def pointers(self, commit: str) -> tuple[Pointer, ...]:
         """Every output that the commit's `.dvc` files name; one that cannot be read names none."""
-        files = self._files.get(commit, {})
-        texts = ((file, text) for file, text in files.items() if file.endswith(".dvc"))
-        return tuple(pointer for file, text in texts for pointer in self._pointers_in(file, text))
+        return tuple(pointer for _, (read, _) in self._read(commit) for pointer in read)
 
-    def _pointers_in(self, file: str, text: bytes) -> tuple[Pointer, ...]:
-        if (file, text) not in self._parsed:
-            self._parsed[file, text] = readable_pointers(text, file)
-        return self._parsed[file, text]
+    def unreadable(self, commit: str) -> dict[str, str]:
+        """By file, why a `.dvc` file of the commit cannot be read."""
+        return {file: why for file, (_, why) in self._read(commit) if why}
+
+    def _read(self, commit: str) -> Iterator[tuple[str, tuple[tuple[Pointer, ...], str]]]:
+        for file, text in self._files.get(commit, {}).items():
+            if file.endswith(".dvc"):
+                if (file, text) not in self._parsed:
+                    self._parsed[file, text] = read_pointers(text, file)
+                yield file, self._parsed[file, text]
 
     def lineage(self, run: RunRecord) -> Lineage:
         """The run's lineage; of a run whose tags name nothing that can be, that of its commit."""

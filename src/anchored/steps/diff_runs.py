@@ -23,7 +23,7 @@ from anchored.decisions.differences import (
     is_pointer,
     same_but_for_outputs,
 )
-from anchored.errors import AnchoredError, NotReady, RemoteFailed
+from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
 from anchored.records import Pointer, RunRecord
 from anchored.steps.find_runs import sealed_environment
 from anchored.steps.trace_run import Traced, traced
@@ -126,6 +126,9 @@ class _Outputs:
             return None
         try:
             return self.repo.store.files_of(pointer, self.repo.report)
+        except BadInput as error:  # what its hash names is no listing
+            self.repo.report.warn(error.message)
+            return None
         except (RemoteFailed, NotReady) as error:
             self._heard(error)
             return None

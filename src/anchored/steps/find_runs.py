@@ -8,8 +8,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from anchored.decisions.decoding import Unreadable, json_value
 from anchored.decisions.objects import md5_of_bytes
-from anchored.decisions.tags import COMMIT, PARENT, RECORD, REPRODUCES, record_of
+from anchored.decisions.tags import (
+    COMMIT,
+    LONGEST_DOCUMENT,
+    PARENT,
+    RECORD,
+    REPRODUCES,
+    record_of,
+)
 from anchored.errors import AmbiguousRun, AnchoredError, DeletedRun, UnknownRun
 from anchored.records import (
     ENVIRONMENT_DOCUMENT,
@@ -78,13 +86,18 @@ def detailed(repo: TrainingRepo, tracked: TrackedRun) -> TrackedRun:
 
 
 def with_details(tracked: TrackedRun, text: bytes) -> TrackedRun:
-    """A run whose details were too long for a tag, with those of its `anchored/run.json`."""
+    """A run whose details were too long for a tag, with those of its `anchored/run.json`.
+
+    What cannot be read stands for the details all the same, as if the tag were unreadable.
+    """
     try:
-        details = json.loads(text)
-        details["ref"] = details["git"]["ref"]
-    except (ValueError, TypeError, KeyError):  # a file of that name which is not ours
+        document = json_value(text, longest=LONGEST_DOCUMENT)
+        details = json.dumps({**document, "ref": document["git"]["ref"]})
+    except Unreadable:
+        details = text[:LONGEST_DOCUMENT].decode(errors="replace")
+    except (TypeError, KeyError):  # a file of that name which is not ours
         return tracked
-    return replace(tracked, tags={**tracked.tags, RECORD: json.dumps(details)})
+    return replace(tracked, tags={**tracked.tags, RECORD: details})
 
 
 def _known(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
@@ -145,9 +158,11 @@ def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
 
 
 def environment_of(repo: TrainingRepo, run_id: str) -> Environment | None:
-    """What the run recorded of its training interpreter; None where it recorded nothing."""
-    document = repo.tracker.artifact(run_id, ENVIRONMENT_DOCUMENT)
-    return None if document is None else Environment.parse(document)
+    """What the run recorded of its training interpreter; None where it recorded nothing.
+
+    A record that cannot be read counts for none; the user is told.
+    """
+    return _environment(repo, run_id, repo.tracker.artifact(run_id, ENVIRONMENT_DOCUMENT))
 
 
 def sealed_environment(repo: TrainingRepo, run: RunRecord) -> Environment | None:
@@ -155,7 +170,15 @@ def sealed_environment(repo: TrainingRepo, run: RunRecord) -> Environment | None
     document = repo.tracker.artifact(run.run_id, ENVIRONMENT_DOCUMENT)
     if document is None or md5_of_bytes(document) != run.environment.get("md5"):
         return None
-    return Environment.parse(document)
+    return _environment(repo, run.run_id, document)
+
+
+def _environment(repo: TrainingRepo, run_id: str, document: bytes | None) -> Environment | None:
+    try:
+        return None if document is None else Environment.from_json(json_value(document))
+    except ValueError as error:
+        repo.report.warn(f"{ENVIRONMENT_DOCUMENT} of {run_id} cannot be read: {error}")
+        return None
 
 
 def record(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:

@@ -6,12 +6,12 @@ came of it as a tag, after it.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from anchored.config import Config, Retrain
 from anchored.decisions import tags
 from anchored.decisions.command import filled_command
+from anchored.decisions.decoding import json_value
 from anchored.decisions.gate import Candidate, Decision, Gate, Outcome, Retrained
 from anchored.errors import BadOutcome, TrainingFailed, UnknownRun
 from anchored.ports import LoggedFiles
@@ -81,9 +81,13 @@ def settled(repo: TrainingRepo, run: RunRecord, decision: Decision) -> Retrained
 
 
 def recorded_decision(repo: TrainingRepo, run: RunRecord) -> Decision | None:
-    """The decision that stands with a run; None where there is none."""
+    """The decision that stands with a run; None where there is none that can be read."""
     text = repo.tracker.artifact(run.run_id, GATE_DOCUMENT)
-    return None if text is None else Decision.from_json(json.loads(text))
+    try:
+        return None if text is None else Decision.from_json(json_value(text))
+    except (ValueError, TypeError) as error:
+        repo.report.warn(f"{GATE_DOCUMENT} of {run.name!r} cannot be read: {error}")
+        return None
 
 
 def evaluated(
