@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow, runtime
 
+from anchored.decisions.shown import shown
 from anchored.journal import Journal, Journals, new_key
 from anchored.steps.close_run import may_be_resumed
 from anchored.steps.seal import Sealed
@@ -23,7 +24,7 @@ from tasks.version_model import push_model, push_refs, version_model
 
 def _name() -> str:
     """The run's name; without one, the flow run is renamed as soon as the run has one."""
-    return str(runtime.flow_run.parameters.get("run_name") or "experiment")
+    return shown(runtime.flow_run.parameters.get("run_name") or "experiment")
 
 
 @flow(

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from prefect import flow, runtime
 
+from anchored.decisions.shown import shown
 from anchored.decisions.verdict import parse_tolerances
 from anchored.journal import Journals, new_key
 from anchored.records import Reproduction
@@ -27,7 +28,7 @@ from tasks.state_hooks import close_cut_off, close_dead
 
 
 def _name() -> str:
-    return str(runtime.flow_run.parameters.get("run_name") or "reproduce")
+    return shown(runtime.flow_run.parameters.get("run_name") or "reproduce")
 
 
 @flow(

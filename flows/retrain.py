@@ -8,6 +8,7 @@ from typing import Any, cast
 from prefect import flow, runtime
 
 from anchored.decisions.gate import Outcome, Retrained
+from anchored.decisions.shown import shown
 from anchored.journal import new_key
 from flows.experiment import sealed_run
 from tasks.open_clone import chosen_repo
@@ -19,7 +20,7 @@ from tasks.state_hooks import close_cut_off, close_dead
 
 
 def _name() -> str:
-    return str(runtime.flow_run.parameters.get("run_name") or "retrain")
+    return shown(runtime.flow_run.parameters.get("run_name") or "retrain")
 
 
 @flow(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import ParamSpec
+from urllib.parse import quote
 
 from prefect import runtime
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -15,6 +16,7 @@ from prefect.states import Completed
 
 from anchored.decisions.naming import flow_tags
 from anchored.decisions.redaction import redact
+from anchored.decisions.shown import shown, shown_lines
 from anchored.records import FlowLink, Reproduction, RunRecord, Verdict
 from tasks.reporting import RunLog
 
@@ -89,10 +91,10 @@ def verdict_state(reproduction: Reproduction) -> State[Reproduction]:
 
     A flow that returns it hands the reproduction to its caller.
     """
-    said = f"{reproduction.name} is {reproduction.verdict}"
+    said = f"{shown(reproduction.name)} is {reproduction.verdict}"
     return Completed(
         name=STATES.get(reproduction.verdict, "Completed"),
-        message="\n".join([said, *reproduction.causes]),
+        message=shown_lines("\n".join([said, *reproduction.causes])),
         data=reproduction,
     )
 
@@ -107,10 +109,10 @@ def verdict_table(reproduction: Reproduction) -> list[dict[str, str]]:
         # What counts comes first: of two hashes side by side the page cuts the second one off.
         rows.append(
             {
-                "what": check.what,
+                "what": shown(check.what),
                 "equal": "yes" if check.equal else near,
-                "recorded": _in_full(check.recorded),
-                "reproduced": _in_full(check.reproduced),
+                "recorded": shown(_in_full(check.recorded)),
+                "reproduced": shown(_in_full(check.reproduced)),
             }
         )
     return rows
@@ -146,16 +148,16 @@ def lineage_table(run: RunRecord) -> list[dict[str, str]]:
         ("environment", str(run.environment.get("md5", ""))),
         ("tracker", run.tracker.place),
     ]
-    return [{"what": what, "value": value} for what, value in rows if value]
+    return plain_rows(rows)
 
 
 def _link_to_tracker(run: RunRecord, key: str, description: str) -> None:
     """Links to the run's page, where its tracker has one."""
-    if run.tracker.url:
+    if link := as_address(run.tracker.url):
         create_link_artifact(
             key=key,
-            link=run.tracker.url,
-            link_text=f"{run.name} in {run.tracker.title}",
+            link=link,
+            link_text=as_markdown(f"{run.name} in {run.tracker.title}"),
             description=description,
         )
 
@@ -174,10 +176,23 @@ def _update(run: RunRecord, tags: list[str]) -> None:
     }
     kept = [tag for tag in runtime.flow_run.tags or () if tag not in tags]
     with get_client(sync_client=True) as client:
-        client.update_flow_run(flow_run_id, name=run.name, tags=[*kept, *tags])
-        client.update_flow_run_labels(flow_run_id, {k: v for k, v in labels.items() if v})
+        client.update_flow_run(flow_run_id, name=shown(run.name), tags=[*kept, *tags])
+        client.update_flow_run_labels(
+            flow_run_id, {shown(key): shown(value) for key, value in labels.items() if value}
+        )
 
 
 def as_markdown(text: str) -> str:
-    """A text that Markdown shows as it stands."""
-    return re.sub(r"([\\`*_{}\[\]()#+.!|<>-])", r"\\\1", text)
+    """A text that Markdown shows as it stands, whatever links, pictures or HTML are in it."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", shown(text))
+
+
+def as_address(url: str) -> str:
+    """An address that stays one as the target of a link in Markdown; empty for one of no page."""
+    is_page = url.startswith(("http://", "https://", "file://"))
+    return quote(url, safe=":/?#[]@!$&'*+,;=%~") if is_page else ""
+
+
+def plain_rows(rows: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Rows of a table on a page: what it is, and its value; those without a value are left out."""
+    return [{"what": shown(what), "value": shown(value)} for what, value in rows if value]

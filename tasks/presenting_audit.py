@@ -7,6 +7,7 @@ from collections import Counter
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from anchored.decisions.audit import Audit
+from anchored.decisions.shown import shown
 from tasks.presenting import artifact_key, as_markdown, never_failing
 
 ROWS = 1_000  # of the table: pages and their database are not made for more
@@ -23,7 +24,10 @@ def present_audit(experiment: str, audit: Audit) -> None:
     if audit.findings:
         create_table_artifact(
             key=artifact_key("audit", experiment),
-            table=[finding.to_json() for finding in audit.findings[:ROWS]],
+            table=[
+                {key: shown(value) for key, value in finding.to_json().items()}
+                for finding in audit.findings[:ROWS]
+            ],
             description=f"{min(len(audit.findings), ROWS):,} of {len(audit.findings):,} findings",
         )
 

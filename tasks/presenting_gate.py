@@ -7,8 +7,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from anchored.decisions.gate import Decision, Retrained
+from anchored.decisions.shown import shown_lines
 from anchored.records import ModelVersion, RunRecord
-from tasks.presenting import artifact_key, as_markdown, never_failing
+from tasks.presenting import artifact_key, as_address, as_markdown, never_failing, plain_rows
 
 
 @never_failing
@@ -20,18 +21,19 @@ def present_decision(run: RunRecord, decision: Decision, version: ModelVersion |
         table=gate_table(run, decision, version),
         description=f"**{as_markdown(run.name)}** is **{word}**: {as_markdown(decision.reason)}",
     )
-    if version is not None and version.url:
+    if version is not None and (link := as_address(version.url)):
         create_link_artifact(
             key=artifact_key("model", run.experiment),
-            link=version.url,
-            link_text=f"{version.model} {version.version}",
+            link=link,
+            link_text=as_markdown(f"{version.model} {version.version}"),
             description=f"The registered model of {as_markdown(run.name)}",
         )
 
 
 def retrained_state(retrained: Retrained) -> State[Retrained]:
     """The end of a flow run that came to this; a flow that returns it hands it to its caller."""
-    return Completed(name=retrained.outcome.capitalize(), message=retrained.reason, data=retrained)
+    said = shown_lines(retrained.reason)
+    return Completed(name=retrained.outcome.capitalize(), message=said, data=retrained)
 
 
 def gate_table(
@@ -51,7 +53,7 @@ def gate_table(
     if version is not None:
         rows.append(("model version", f"{version.model} {version.version}"))
         rows.append(("aliases", ", ".join(version.aliases)))
-    return [{"what": what, "value": value} for what, value in rows if value]
+    return plain_rows(rows)
 
 
 def _number(value: float | None) -> str:

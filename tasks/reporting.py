@@ -11,6 +11,7 @@ from prefect import runtime
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from anchored.decisions.shown import shown_lines, shown_output
 from anchored.workspace import open_repo
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ class RunLog:
         self._log = log or _current_log()
 
     def say(self, text: str) -> None:
-        self._log.info(text)
+        self._log.info(shown_lines(text))
 
     def warn(self, text: str) -> None:
-        self._log.warning(text)
+        self._log.warning(shown_lines(text))
 
     def output(self, line: str) -> None:
-        self._log.info(line, extra={"training_output": True})
+        self._log.info(shown_output(line), extra={"training_output": True})
 
     def progress(self, what: str, done: int, total: int, *, unit: str = "") -> None:
         if PROGRESS.isEnabledFor(logging.DEBUG):

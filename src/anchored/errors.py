@@ -23,7 +23,8 @@
         ├── GitRemoteFailed                 the Git remote
         └── TrackerFailed                   MLflow or W&B
 
-Errors carry fields; words, colours and exit codes are made of them in one place, the CLI.
+Whatever else is raised is a bug of ours, exit code 70. Errors carry fields; words, colours and exit
+codes are made of them in one place, the CLI.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+
+RESUME = "`anchored resume` finishes what was begun"  # in hints, where something may have been
 
 
 class AnchoredError(Exception):
@@ -135,11 +139,12 @@ class DeletedRun(UnknownRun):
 class AmbiguousRun(WrongUse):
     """A name that fits several runs; `candidates` are lines to choose from."""
 
-    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+    def __init__(self, name: str, candidates: Sequence[str], *, newest: bool = True) -> None:
+        """`newest`: the command that was given takes `--latest`."""
         listing = "\n".join(f"  {line}" for line in candidates)
         super().__init__(
             f"{name!r} fits {len(candidates)} runs:\n{listing}",
-            hint="name one by its id, or take the newest with --latest",
+            hint="name one by its id" + (", or take the newest with --latest" if newest else ""),
         )
         self.name, self.candidates = name, tuple(candidates)
 
@@ -215,7 +220,7 @@ class DiskFull(ServiceFailed):
         super().__init__(
             f"this machine's disk, or your quota on it, is full: {said}",
             transient=False,
-            hint="free some space; `anchored resume` then finishes what was begun",
+            hint=f"free some space; then {RESUME}",
         )
 
     @classmethod

@@ -12,7 +12,7 @@ import pytest
 from anchored import errors
 from anchored.cli import main as cli
 from anchored.cli import retrain_command
-from anchored.cli.render import human_size
+from anchored.cli.console import human_size
 from anchored.decisions.audit import RunsLost
 from anchored.errors import AmbiguousRun, AnchoredError, BadParam, ConfigError, DirtyTree
 from anchored.journal import Journal, Journals, Step

@@ -9,7 +9,7 @@ from functools import cached_property
 from anchored.adapters.git_patience import patience
 from anchored.adapters.git_standing import Standings, is_shallow, refs_in
 from anchored.decisions.redaction import url_without_credentials
-from anchored.errors import GitRemoteFailed, NotReady
+from anchored.errors import RESUME, GitRemoteFailed, NotReady
 from anchored.records import CommitStanding
 
 Git = Callable[..., str]
@@ -32,7 +32,7 @@ REJECTED = re.compile(r"! \[(?:remote )?rejected\] \S+ -> \S+ \((.*?)\)(?= error
 LONGEST_WORDS = 300
 # A clone that is fetched into for years has to be packed; nothing of it stays behind as a process.
 QUIETLY_KEPT = ("-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false")
-RESUMABLE = "once the remote answers again, `anchored resume` finishes what was begun"
+RESUMABLE = f"once the remote answers again, {RESUME}"
 
 
 class GitRemote:

@@ -108,10 +108,10 @@ def _answered(
         # The cause does not travel with a pickle; --debug shall show it all the same.
         error.add_note(traceback.format_exc())
         return False, error
-    except Exception as error:  # noqa: BLE001 - whatever it was, the caller has to know
-        failure = TrackerFailed(f"{type(error).__name__}: {error}", transient=False)
-        failure.add_note(traceback.format_exc())
-        return False, failure
+    except Exception as error:  # noqa: BLE001 - a bug of ours, whose own type may not be known there
+        bug = RuntimeError(f"{type(error).__name__}: {error}")
+        bug.add_note(traceback.format_exc())
+        return False, bug
 
 
 if __name__ == "__main__":

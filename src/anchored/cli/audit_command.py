@@ -48,8 +48,9 @@ def _audited(repo: str, *, deep: bool, tracker: TrackerKind | None) -> Audit:
 
 def findings(found: Audit) -> Table:
     """What is wrong, one line each."""
-    from rich.markup import escape
     from rich.table import Table
+
+    from anchored.cli.console import plain
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in ("run", "id", "problem", "detail"):
@@ -57,10 +58,10 @@ def findings(found: Audit) -> Table:
     for finding in found.findings[:SHOWN]:
         colour = "yellow" if finding.problem == "unsealed" else "red"
         table.add_row(
-            escape(finding.name),
-            finding.run_id[:8],
+            plain(finding.name),
+            plain(finding.run_id[:8]),
             f"[{colour}]{finding.problem}[/]",
-            escape(finding.detail),
+            plain(finding.detail),
         )
     if (more := len(found.findings) - SHOWN) > 0:
         table.add_row(f"… and {more:,} more: --json lists all", "", "", "")

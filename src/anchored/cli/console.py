@@ -8,23 +8,43 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.status import Status
 
-from anchored.cli.render import human_size
+from anchored.decisions.shown import shown, shown_lines
 
 REFRESH = 0.1  # seconds between two updates of the progress shown
 
 
+class Plain(Console):
+    """A console on which nothing that others wrote acts: it prints what `shown_lines` makes of it.
+
+    Names in it have been through `shown` before, where a line end would make up a line.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The segments of what is printed; those that rich itself steers the terminal by stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=shown_lines(segment.text))
+
+
 def err() -> Console:
     """The console for everything that is not the result; honours NO_COLOR."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Plain(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
-def out() -> Console:
+def out(width: int | None = None) -> Console:
     """The console for results."""
-    return Console(highlight=False)
+    return Plain(highlight=False, emoji=False, width=width)
+
+
+def plain(text: object) -> str:
+    """One line of a text in the markup of a console, to be shown as it stands."""
+    return escape(shown(text))
 
 
 class StepHandler(logging.Handler):
@@ -69,6 +89,16 @@ class StepHandler(logging.Handler):
             self._console.print(f"[dim]  | {text}[/]")
         else:
             self._console.print(f"[cyan]{escape(self._step):>17}[/]  {text}")
+
+
+def human_size(size: int) -> str:
+    """A size in bytes as people read it."""
+    amount = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from anchored.cli import console, render
 from anchored.cli.render_diff import differences
+from anchored.cli.terminal_report import TerminalReport
 from anchored.steps.diff_runs import diff_runs
 from anchored.steps.find_runs import found
 from anchored.workspace import open_repo
@@ -13,7 +14,8 @@ from anchored.workspace import open_repo
 
 def run(arguments: Namespace) -> int:
     """Shows what differs between two runs."""
-    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
+    report = TerminalReport("finding the runs")
+    repo = open_repo(getattr(arguments, "repo", None), report, arguments.tracker)
     one = found(repo, arguments.run, latest=arguments.latest)
     other = found(repo, arguments.other, latest=arguments.latest)
     found_out = diff_runs(repo, one, other, patch=arguments.patch)

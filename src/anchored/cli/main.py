@@ -15,9 +15,12 @@ from contextlib import suppress
 from typing import NoReturn
 
 from anchored import __version__
-from anchored.errors import AnchoredError, BadParam, DiskFull, TrainingFailed
+from anchored.decisions.redaction import redact, secret_values
+from anchored.decisions.shown import shown_lines, shown_output
+from anchored.errors import RESUME, AnchoredError, BadParam, DiskFull, TrainingFailed
 
-INTERRUPTED = 130
+INTERRUPTED, OUR_BUG = 130, 70
+AGAIN = "give the command again"  # in place of `resume`, where nothing was begun
 OPENING = {"run", "resume", "reproduce", "retrain"}  # commands that open runs
 
 
@@ -25,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse with our form of an error: one line that names the thing, one with the way out."""
 
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"error: {message}\nhint: see `{self.prog} --help`\n")
+        _write(f"error: {message}\nhint: see `{self.prog} --help`")
         raise SystemExit(2)
 
 
@@ -167,24 +170,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser().print_help()
         return 0
-    debug = getattr(arguments, "debug", False)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         module = importlib.import_module(f"anchored.cli.{arguments.command}_command")
         code: int = module.run(arguments)
         sys.stdout.flush()
     except AnchoredError as error:
-        return _said(error, debug=debug)
+        return _said(error, arguments)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n")
-        if arguments.command in OPENING and _has_unfinished(getattr(arguments, "repo", None)):
-            sys.stderr.write("hint: `anchored resume` finishes what was begun\n")
+        if arguments.command in OPENING and _has_unfinished(arguments):
+            sys.stderr.write(f"hint: {RESUME}\n")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
     except Exception as error:
-        return _unexpected(error, debug=debug)
+        return _unexpected(error, arguments)
     return code
 
 
@@ -214,40 +216,54 @@ def params_of(pairs: Sequence[str]) -> dict[str, str]:
     return params
 
 
-def _said(error: AnchoredError, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
+def _said(error: AnchoredError, arguments: argparse.Namespace) -> int:
+    _show_traceback(error, arguments)
     if isinstance(error, TrainingFailed) and error.tail:
-        sys.stderr.write("last lines of its output:\n")
-        sys.stderr.writelines(f"  {line}\n" for line in error.tail[-15:])
-    sys.stderr.write(f"error: {error.message}\n")
+        _write("last lines of its output:")
+        for line in error.tail[-15:]:
+            _write(f"  {shown_output(line)}")
+    _write(f"error: {error.message}")
     if isinstance(error.__context__, AnchoredError) and error.__context__ is not error.__cause__:
         # Recording a failure failed in turn: the first one is what the user has to mend.
-        sys.stderr.write(f"before that: {error.__context__.message}\n")
-    if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+        _write(f"before that: {error.__context__.message}")
+    if hint := error.hint:
+        if RESUME in hint and not _has_unfinished(arguments):
+            hint = hint.replace(RESUME, AGAIN)
+        _write(f"hint: {hint}")
     return error.exit_code
 
 
-def _unexpected(error: Exception, *, debug: bool) -> int:
+def _unexpected(error: Exception, arguments: argparse.Namespace) -> int:
     if DiskFull.is_meant_by(error):
-        return _said(DiskFull(str(error)), debug=debug)
-    if debug:
-        traceback.print_exception(error)
-    sys.stderr.write(
-        f"error: {type(error).__name__}: {error}\n"
-        "hint: this is a bug in Anchored; --debug shows where\n"
+        return _said(DiskFull(str(error)), arguments)
+    _show_traceback(error, arguments)
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    _write(
+        f"error: {redact(said, secret_values(os.environ))[:1_000]}\n"
+        f"hint: this is a bug in Anchored {__version__}; please report it in the project's issue "
+        "tracker, with this line and what the same command prints with --debug"
     )
-    return 1
+    return OUR_BUG
 
 
-def _has_unfinished(repo: str | None) -> bool:
+def _show_traceback(error: Exception, arguments: argparse.Namespace) -> None:
+    if getattr(arguments, "debug", False):
+        lines = "".join(traceback.format_exception(error))
+        _write(redact(lines, secret_values(os.environ)).rstrip())
+
+
+def _write(text: str) -> None:
+    """The one door of this module to the terminal."""
+    sys.stderr.write(f"{shown_lines(text)}\n")
+
+
+def _has_unfinished(arguments: argparse.Namespace) -> bool:
     """Whether runs have begun here that have not come to their end; asks nobody else."""
     with suppress(Exception):
         from anchored.journal import Journals
         from anchored.workspace import folder_of
 
-        return any(Journals(folder_of(repo)).all())
+        return any(Journals(folder_of(getattr(arguments, "repo", None))).all())
     return False
 
 

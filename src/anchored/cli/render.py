@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
+from anchored.cli.console import human_size, out, plain
 from anchored.decisions.gate import Outcome, Retrained
+from anchored.decisions.shown import shown_json
 from anchored.ports import Advance, BranchOutcome
 from anchored.records import ModelVersion, Reproduction, RunRecord
 
@@ -32,13 +32,11 @@ COLOURS = {
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    with suppress(UnicodeEncodeError):
-        text.encode()
+    text = shown_json(json.dumps(value, indent=2, ensure_ascii=False))
+    try:
         sys.stdout.write(f"{text}\n")
-        return
-    # A file's name need not be valid Unicode.
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    except UnicodeEncodeError:  # a terminal that knows no Unicode
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def lineage(run: RunRecord, *, whole: bool, branch: BranchOutcome | None = None) -> Table:
@@ -49,10 +47,10 @@ def lineage(run: RunRecord, *, whole: bool, branch: BranchOutcome | None = None)
 
     def row(what: str, value: object) -> None:
         if value not in ("", None):
-            table.add_row(what, escape(str(value)))
+            table.add_row(what, plain(value))
 
     colour = COLOURS.get(str(run.state), "white")
-    table.add_row("run", f"[bold]{escape(run.name)}[/]  [{colour}]{run.state}[/]")
+    table.add_row("run", f"[bold]{plain(run.name)}[/]  [{colour}]{run.state}[/]")
     row("id", run.run_id)
     row("commit", run.git.commit)
     if whole:
@@ -101,7 +99,7 @@ def promotion(run: RunRecord, version: ModelVersion) -> Table:
     }
     for what, value in facts.items():
         if value:
-            table.add_row(what, escape(value))
+            table.add_row(what, plain(value))
     return table
 
 
@@ -116,7 +114,7 @@ def verdict(reproduction: Reproduction) -> Group:
             continue
         near = "[yellow]near enough[/]" if check.within else "[red]differs[/]"
         table.add_row(
-            f"[cyan]{escape(check.what)}[/]",
+            f"[cyan]{plain(check.what)}[/]",
             _value(check.recorded),
             _value(check.reproduced),
             "[green]equal[/]" if check.equal else near,
@@ -124,8 +122,8 @@ def verdict(reproduction: Reproduction) -> Group:
     if (more := len(packages) - SHOWN) > 0:
         table.add_row(f"[dim]… and {more} more packages: --json lists all[/]")
     colour = COLOURS[str(reproduction.verdict)]
-    lines = [f"[bold]{escape(reproduction.name)}[/] is [{colour}]{reproduction.verdict}[/]"]
-    lines += [f"  {escape(cause)}" for cause in reproduction.causes]
+    lines = [f"[bold]{plain(reproduction.name)}[/] is [{colour}]{reproduction.verdict}[/]"]
+    lines += [f"  {plain(cause)}" for cause in reproduction.causes]
     return Group(table, *lines)
 
 
@@ -135,17 +133,17 @@ def retrained(result: Retrained) -> Group:
     lines: list[RenderableType] = []
     if result.outcome != Outcome.SKIPPED:
         lines.append(lineage(result.run, whole=False))
-    lines.append(f"[{colour}]{result.outcome}[/]: {escape(result.reason)}")
+    lines.append(f"[{colour}]{result.outcome}[/]: {plain(result.reason)}")
     if (version := result.version) is not None:
         aliases = " ".join(f"@{alias}" for alias in version.aliases)
-        lines.append(f"  {escape(version.model)} version {version.version} {escape(aliases)}")
+        lines.append(f"  {plain(version.model)} version {version.version} {plain(aliases)}")
     if result.changed:
         lines.append("  new data are in the branch's pointers; `dvc pull` brings them to a folder")
     return Group(*lines)
 
 
 def _value(value: str | float | None) -> str:
-    return escape(f"{value:.10g}" if isinstance(value, float) else str(value or "-"))
+    return plain(f"{value:.10g}" if isinstance(value, float) else str(value or "-"))
 
 
 def listing(runs: Iterable[RunRecord]) -> Table:
@@ -157,14 +155,14 @@ def listing(runs: Iterable[RunRecord]) -> Table:
         colour = COLOURS.get(str(run.state), "white")
         metrics = "  ".join(f"{k}={v:.4g}" for k, v in list(run.metrics.items())[:3])
         table.add_row(
-            escape(run.name),
-            run.run_id[:8],
+            plain(run.name),
+            plain(run.run_id[:8]),
             f"[{colour}]{run.state}[/]",
             run.started[:19].replace("T", " "),
-            run.git.commit[:8],
-            run.data[0].md5[:8] if run.data else "",
-            run.model[0].md5[:8] if run.model else "",
-            escape(metrics),
+            plain(run.git.commit[:8]),
+            plain(run.data[0].md5[:8]) if run.data else "",
+            plain(run.model[0].md5[:8]) if run.model else "",
+            plain(metrics),
         )
     return table
 
@@ -172,18 +170,8 @@ def listing(runs: Iterable[RunRecord]) -> Table:
 def show(console: Console, table: RenderableType) -> None:
     """Prints a table; without a terminal, as wide as it wants to be."""
     if not console.is_terminal:
-        console = Console(highlight=False, width=500)
+        console = out(width=500)
     console.print(table)
-
-
-def human_size(size: int) -> str:
-    """A size in bytes as people read it."""
-    amount = float(size)
-    for unit in ("B", "KB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def _said_of(name: str, branch: BranchOutcome) -> str:

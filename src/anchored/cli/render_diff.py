@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
-from anchored.cli.render import human_size
+from anchored.cli.console import human_size, plain
 from anchored.decisions.differences import (
     Change,
     CodeChange,
@@ -52,11 +51,11 @@ def differences(found: Differences, one: RunRecord, other: RunRecord) -> Group:
             table.add_row("" if number else name, *row)
     problems = [f"{output.path}: {output.problem}" for output in found.data if output.problem]
     problems += [f"code: {found.code.problem}"] if found.code.problem else []
-    return Group(table, *(f"[yellow]{escape(problem)}[/]" for problem in problems))
+    return Group(table, *(f"[yellow]{plain(problem)}[/]" for problem in problems))
 
 
 def _title(run: RunRecord) -> str:
-    return f"{escape(run.name)} [dim]{run.run_id[:8]}[/]"
+    return f"{plain(run.name)} [dim]{plain(run.run_id[:8])}[/]"
 
 
 def _cut(rows: Iterable[Row], count: int) -> Iterator[Row]:
@@ -68,7 +67,7 @@ def _cut(rows: Iterable[Row], count: int) -> Iterator[Row]:
 
 def _data(outputs: Iterable[OutputChange]) -> Iterator[Row]:
     for output in outputs:
-        before, after = (escape((md5 or "-")[:12]) for md5 in (output.before, output.after))
+        before, after = (plain((md5 or "-")[:12]) for md5 in (output.before, output.after))
         if len(output.files) == 1 and output.files[0].path == output.path:
             # A file is its own content: one line tells it all.
             file = output.files[0]
@@ -76,14 +75,14 @@ def _data(outputs: Iterable[OutputChange]) -> Iterator[Row]:
             one, other = (
                 f"{md5}  {size}" for md5, size in zip((before, after), sizes, strict=True)
             )
-            yield (f"{MARKS[file.change]} {escape(file.path)}", one, other, _growth(file))
+            yield (f"{MARKS[file.change]} {plain(file.path)}", one, other, _growth(file))
             continue
-        yield (escape(output.path), before, after, _counted(output.files))
+        yield (plain(output.path), before, after, _counted(output.files))
         yield from _cut(map(_file, output.files), len(output.files))
 
 
 def _file(file: FileChange) -> Row:
-    name = f"  {MARKS[file.change]} {escape(file.path)}"
+    name = f"  {MARKS[file.change]} {plain(file.path)}"
     return (name, _size(file.before), _size(file.after), _growth(file))
 
 
@@ -110,25 +109,25 @@ def _growth(file: FileChange) -> str:
 def _code(code: CodeChange) -> Iterator[Row]:
     if not code.files and not code.problem:
         return
-    yield ("", code.before[:12] or ABSENT, code.after[:12] or ABSENT, "")
-    rows = ((f"{MARKS[change]} {escape(path)}", "", "", "") for path, change in code.files)
+    yield ("", plain(code.before[:12]) or ABSENT, plain(code.after[:12]) or ABSENT, "")
+    rows = ((f"{MARKS[change]} {plain(path)}", "", "", "") for path, change in code.files)
     yield from _cut(rows, len(code.files))
 
 
 def _values(values: Mapping[str, Sides]) -> Iterator[Row]:
     for name, sides in values.items():
         before, after = (_value(value) for value in (sides.before, sides.after))
-        yield (escape(name), before, after, "")
+        yield (plain(name), before, after, "")
 
 
 def _value(value: object) -> str:
-    return ABSENT if value is None else escape(str(value))
+    return ABSENT if value is None else plain(value)
 
 
 def _metrics(metrics: Mapping[str, Sides]) -> Iterator[Row]:
     for name, sides in metrics.items():
         change = "" if sides.change is None else f"{sides.change:+.6g}"
-        yield (escape(name), _number(sides.before), _number(sides.after), change)
+        yield (plain(name), _number(sides.before), _number(sides.after), change)
 
 
 def _number(value: float | None) -> str:

@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
-from rich.markup import escape
 from rich.table import Table
 
-from anchored.cli.render import human_size
+from anchored.cli.console import human_size, plain
 from anchored.stack.standing import Standing
 from anchored.workspace import named_by
 
@@ -40,7 +39,7 @@ def places(stack: Standing, here: str, repo: str | None) -> Table:
     }
     for what, value in rows.items():
         if value:
-            table.add_row(what, escape(value))
+            table.add_row(what, plain(value))
     return table
 
 

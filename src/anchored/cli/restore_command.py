@@ -23,7 +23,7 @@ def run(arguments: Namespace) -> int:
         return 0
     for output in result.outputs:
         files = f" in {output.nfiles:,} files" if output.is_folder else ""
-        size = f"{render.human_size(output.size)}{files}"
+        size = f"{console.human_size(output.size)}{files}"
         console.out().print(
             f"{output.path}  {size}  {result.to / output.path}", markup=False, soft_wrap=True
         )

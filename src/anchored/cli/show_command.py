@@ -7,6 +7,7 @@ from argparse import Namespace
 from rich.markup import escape
 
 from anchored.cli import console, render
+from anchored.cli.terminal_report import TerminalReport
 from anchored.steps.find_runs import found
 from anchored.steps.trace_run import record_at
 from anchored.workspace import open_repo
@@ -14,7 +15,8 @@ from anchored.workspace import open_repo
 
 def run(arguments: Namespace) -> int:
     """Shows one run's whole lineage."""
-    repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
+    report = TerminalReport("finding the run")
+    repo = open_repo(getattr(arguments, "repo", None), report, arguments.tracker)
     record = found(repo, arguments.run, latest=arguments.latest)
     if (sealed := record_at(repo, record)) is not None:
         for line in sealed.mismatches:

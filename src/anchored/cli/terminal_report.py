@@ -8,8 +8,8 @@ from typing import Self
 
 from rich.markup import escape
 
-from anchored.cli.console import REFRESH, err
-from anchored.cli.render import human_size
+from anchored.cli.console import REFRESH, err, human_size, plain
+from anchored.decisions.shown import shown_output
 
 
 class TerminalReport:
@@ -36,7 +36,7 @@ class TerminalReport:
         self._console.print(f"[yellow]warning:[/] {escape(text)}")
 
     def output(self, line: str) -> None:
-        self._console.print(f"  | {line}", markup=False, style="dim")
+        self._console.print(f"  | {shown_output(line)}", markup=False, style="dim")
 
     def progress(self, what: str, done: int, total: int, *, unit: str = "") -> None:
         if self._status is None:
@@ -48,4 +48,4 @@ class TerminalReport:
             self._shown = now
         shown = human_size if unit == "B" else "{:,}".format
         amount = f" {shown(done)} of {shown(total)}" if total else ""
-        self._status.update(escape(f"{what}{amount}"))
+        self._status.update(plain(f"{what}{amount}"))

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from datetime import datetime
 
+from anchored.decisions.shown import shown
 from anchored.errors import BadName
 
 LONGEST, LONGEST_ALIAS = 200, 255
@@ -80,5 +81,6 @@ def open_ref(key: str) -> str:
 
 def flow_tags(*, name: str, commit: str, data: str, model: str) -> list[str]:
     """The tags of a Prefect flow run: name, and the first twelve digits of commit and hashes."""
-    facts = {"commit": commit, "data": data, "model": model}
-    return [f"run:{name}", *(f"{key}:{value[:12]}" for key, value in facts.items() if value)]
+    facts = {"commit": commit[:12], "data": data[:12], "model": model[:12]}
+    tags = [f"run:{name}", *(f"{key}:{value}" for key, value in facts.items() if value)]
+    return [shown(tag) for tag in tags]

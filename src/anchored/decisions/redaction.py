@@ -1,9 +1,14 @@
-"""No secret leaves the process: URLs without credentials, text without known secrets."""
+"""No secret leaves the process: URLs without credentials, text without secrets that can be known.
+
+A secret is known by the name of the variable that holds it, or by its shape: the prefixes that
+services give to their tokens, and values that only a generator makes.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 MASK = "***"
 
@@ -16,9 +21,27 @@ _USERINFO = re.compile(
 )
 _SECRET_NAME = re.compile(
     r"TOKEN(?!IZERS)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$"
-    r"|_PASS$|_PWD$|AUTH(?!OR(?!I[ZS]))",
+    r"|_PASS$|_PWD$|AUTH(?!OR(?!I[ZS]))|(?:^|_)PAT$|WEBHOOK|DOCKER_CONFIG_JSON|(?:^|_)DSN$"
+    r"|CONN(?:ECTION)?_?STR(?:ING)?$|(?:^|_)JWT$|BEARER|COOKIE|(?:^|_)SAS$",
     re.IGNORECASE,
 )
+# Of GitHub, GitLab, Slack, OpenAI and Anthropic, AWS, Google, Hugging Face, npm, PyPI, SendGrid;
+# JSON web tokens, private keys, and addresses that are themselves the key.
+_SHAPE = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:gh[opusr]_[A-Za-z0-9]{16,255}|github_pat_[A-Za-z0-9_]{16,255}"
+    r"|gl(?:pat|dt|rt|ptt)-[\w-]{16,255}|xox[a-z]-[\w-]{8,255}|xapp-[\w-]{8,255}"
+    r"|sk-[\w-]{16,255}|(?:AKIA|ASIA)[A-Z0-9]{12,32}(?![A-Za-z0-9])|AIza[\w-]{30,60}"
+    r"|hf_[A-Za-z0-9]{16,64}|npm_[A-Za-z0-9]{30,64}|pypi-[\w-]{32,512}|SG\.[\w-]{16,64}\.[\w-]{16,64}"
+    r"|eyJ[\w-]{6,4096}\.[\w-]{8,8192}(?:\.[\w-]{0,4096})?)"
+    r"|(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,255}"
+    r"|(?<=/api/webhooks/)\d{5,30}/[\w-]{16,255}"
+    r"|-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----(?:[\w+/=\s,:-]{0,16384}?-----END [A-Z ]{0,32}-----)?"
+)
+_LITTLE = frozenset({"true", "false", "none", "null", "auto", "basic"})  # values, and no secrets
+SHORTEST, SHORT = 4, 8  # characters of a secret; a short one is masked as a word of its own
+_RUN = re.compile(r"[A-Za-z0-9+]{20,}")
+_FACT = re.compile(r"SHA|HASH|COMMIT|DIGEST|MD5|REVISION|CHECKSUM|_ID$", re.IGNORECASE)
+TURNS = 0.4  # of the characters of a generated value, those of another kind than the one before
 _SECRET_QUERY = re.compile(
     r"(?i)([?&#][^=&\s]{0,64}(?:token|secret|passw|pwd|key|sig|credential)[^=&\s]{0,64}=)[^&\s'\"]+"
 )
@@ -46,23 +69,63 @@ def is_secret_name(name: str) -> bool:
 def recorded_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Environment variables as they may be recorded: secret ones by name only."""
     return {
-        name: MASK if is_secret_name(name) else redact(value) for name, value in variables.items()
+        name: MASK if is_secret_name(name) or _is_generated(name, value) else redact(value)
+        for name, value in variables.items()
     }
 
 
-def secret_values(variables: Mapping[str, str]) -> tuple[str, ...]:
+def _is_generated(name: str, value: str) -> bool:
+    """Whether a value looks like one that only a generator makes, and its name says no hash.
+
+    Words, numbers and paths do not mix capitals, small letters and digits as such a value does; one
+    of hexadecimal digits is long.
+    """
+    if _FACT.search(name):
+        return False
+    return any(_is_random(run) for run in _RUN.findall(value))
+
+
+def _is_random(run: str) -> bool:
+    if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", run):
+        return len(run) >= 32 and not run.isdigit() and not run.isalpha()
+    kinds = [
+        "0" if c.isdigit() else "A" if c.isupper() else "a" if c.islower() else "+" for c in run
+    ]
+    turns = sum(one != other for one, other in pairwise(kinds))
+    return {"0", "A", "a"} <= set(kinds) and turns > TURNS * len(run)
+
+
+def secret_values(variables: Mapping[str, str], passed: Iterable[str] = ()) -> tuple[str, ...]:
     """Values that must never be written, longest first so that none survives inside another.
 
-    Values of fewer than eight characters are left out: masking `1` or `true` would eat the text.
+    They are those of variables with a secret's name, the passwords in all URLs, and what looks
+    generated in the variables that are `passed` on. What masking would eat the text by is left out:
+    values of fewer than four characters, numbers of fewer than six digits, `true` and the like.
     """
-    values = {v for name, v in variables.items() if is_secret_name(name) and len(v) >= 8}
-    return tuple(sorted(values, key=len, reverse=True))
+    values = {value for name, value in variables.items() if is_secret_name(name)}
+    for name in passed:
+        if name in variables and _is_generated(name, variables[name]):
+            values |= {run for run in _RUN.findall(variables[name]) if _is_random(run)}
+    for value in variables.values():
+        for match in _USERINFO.finditer(value):
+            values.add(match["userinfo"].partition(":")[2])
+    values |= {line.strip() for value in values if "\n" in value for line in value.splitlines()}
+    return tuple(sorted(filter(_can_be_masked, values), key=len, reverse=True))
+
+
+def _can_be_masked(value: str) -> bool:
+    is_number = value.isdigit() and len(value) < 6
+    return len(value) >= SHORTEST and not is_number and value.lower() not in _LITTLE
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text with credentials of URLs and the given secrets masked."""
+    """The text with credentials of URLs, what has a secret's shape and the given secrets masked."""
     for secret in secrets:
-        text = text.replace(secret, MASK)
+        if len(secret) >= SHORT:
+            text = text.replace(secret, MASK)
+        elif secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
+    text = _SHAPE.sub(MASK, text)
     if "://" in text:
         text = _USERINFO.sub(lambda match: _kept(match, f"{MASK}@"), text)
     return _SECRET_QUERY.sub(rf"\1{MASK}", text) if "=" in text else text

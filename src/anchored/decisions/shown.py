@@ -7,6 +7,7 @@ name, a branch or an error of a server may hold any of them. They become visible
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from typing import Any
@@ -39,6 +40,11 @@ def shown_output(line: str) -> str:
     Colours would run on into what follows, and stand as gibberish in logs.
     """
     return _IN_LINES.sub(_escaped, _COLOUR.sub("", line).rstrip("\r").rpartition("\r")[2])
+
+
+def shown_json(text: str) -> str:
+    """A JSON document, the same one, with what would act on a terminal as JSON's own escapes."""
+    return _IN_LINES.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def _cut(text: str, longest: int | None) -> str:

@@ -140,7 +140,8 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
     if wanted is not None and not meant:
         raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
     if wanted is not None and len(meant) > 1:
-        raise AmbiguousRun(wanted, [f"{j.run.run_id}  {j.run.started[:19]}" for j in meant])
+        lines = [f"{j.run.run_id}  {j.run.started[:19]}" for j in meant]
+        raise AmbiguousRun(wanted, lines, newest=False)
     for seen in meant:
         journal = repo.journals.claim(seen.key)
         if journal is None:

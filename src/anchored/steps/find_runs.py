@@ -17,6 +17,7 @@ from anchored.decisions.tags import (
     RECORD,
     REPRODUCES,
     record_of,
+    unreadable_details,
 )
 from anchored.errors import AmbiguousRun, AnchoredError, DeletedRun, UnknownRun
 from anchored.records import (
@@ -152,7 +153,10 @@ def _aliased(repo: TrainingRepo, alias: str) -> str:
 
 def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
     """The run with all that its artifacts add to its tags."""
-    run = record(repo, detailed(repo, tracked))
+    whole = detailed(repo, tracked)
+    if why := unreadable_details(whole.tags):
+        repo.report.warn(f"the record of {tracked.run_id} cannot be read: {why}")
+    run = record(repo, whole)
     environment = environment_of(repo, tracked.run_id)
     return run if environment is None else run.with_(environment=environment.to_json())
 

@@ -49,7 +49,7 @@ class PrivateTree:
 
     def __init__(self, repo: TrainingRepo, config: Config, path: Path) -> None:
         self.repo, self.config, self.path = repo, config, path
-        self._secrets = redaction.secret_values(repo.variables)
+        self._secrets = redaction.secret_values(repo.variables, config.train.pass_env)
 
     def check_out(self, commit: str) -> None:
         """Makes the tree what the commit is, and nothing else."""
