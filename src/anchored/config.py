@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -23,7 +22,12 @@ from pydantic import (
     model_validator,
 )
 
-from anchored.decisions.command import checked_value, filled_command, names_in_quotes
+from anchored.decisions.command import (
+    checked_value,
+    filled_command,
+    names_in_quotes,
+    placeholders,
+)
 from anchored.decisions.decoding import Unreadable, toml_value
 from anchored.decisions.margin import Margin, parse_margin
 from anchored.decisions.naming import checked_model_name
@@ -57,9 +61,9 @@ def _check_command(key: str, command: str, params: Mapping[str, ParamValue]) -> 
 def _check_template(command: str, params: Mapping[str, ParamValue]) -> None:
     if not command.strip():
         raise ValueError("must not be empty")
-    for name in placeholders(command):
-        if name not in params:
-            raise ValueError(f"{{{name}}} is not among [train.params]")
+    for part in placeholders(command):
+        if part.name is not None and part.name not in params:
+            raise ValueError(f"{{{part.name}}} is not among [train.params]")
     for name in names_in_quotes(command):
         raise ValueError(
             f"{{{name}}} stands inside quotes; leave them out, "
@@ -173,6 +177,22 @@ class Config(_Section):
         """The gate, where there is a registered model that stands behind it."""
         return self.retrain if self.retrain and self.retrain.registered_model else None
 
+    def check_placeholders(self) -> None:
+        """Raises `ConfigError` for a placeholder with a format: of new runs, it is a plain name."""
+        commands = {"train.command": self.train.command}
+        if self.retrain is not None and self.retrain.evaluate is not None:
+            commands["retrain.evaluate"] = self.retrain.evaluate
+        for key, command in commands.items():
+            for part in placeholders(command):
+                if not part.is_plain:
+                    raise ConfigError(
+                        f"{{{part.name}}} is a plain name, without a format",
+                        file=FILE,
+                        key=key,
+                        hint=f"write {{{part.name}}}, and give [train.params] the value as it "
+                        "shall be passed",
+                    )
+
     def params_with(self, overrides: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
         """`[train.params]` with `-p` on top, each in the type that the file gives it.
 
@@ -188,18 +208,6 @@ class Config(_Section):
                 )
             params[name] = _as_type_of(params[name], value, name)
         return params
-
-
-def placeholders(command: str) -> Iterator[str]:
-    """The `{names}` in a training command. Raises `ValueError` for a template that is none."""
-    try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(command) if name is not None]
-    except ValueError as error:
-        raise ValueError(f"{error}; write a literal brace twice") from error
-    for name in fields:
-        if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
-            raise ValueError(f"{{{name}}} is no parameter; write a literal brace twice")
-        yield name
 
 
 def parse_config(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchored.config import Config, has_table, parse_config, placeholders
+from anchored.config import Config, has_table, parse_config
+from anchored.decisions.command import placeholders
 from anchored.decisions.paths import normalized, overlapping
 from anchored.errors import BadParam, ConfigError
 
@@ -175,7 +176,26 @@ def test_a_parameter_that_does_not_fit_is_refused(name: str, value: Any) -> None
 
 
 def test_literal_braces_are_no_placeholders() -> None:
-    assert list(placeholders("awk '{{print}}' {a} {b:.2f} {c!r}")) == ["a", "b", "c"]
+    found = list(placeholders("awk '{{print}}' {a} {b:.2f} {c!r}"))
+    assert [part.name for part in found] == [None, None, "a", "b", "c"]
+
+
+@pytest.mark.parametrize("spec", [":.3f", ":05d", ":g", ":.2e", "!r", ":>8"])
+def test_a_format_is_read_of_commits_of_the_past_and_refused_for_new_runs(spec: str) -> None:
+    config = parsed(edited("{lags}", f"{{lags{spec}}}"))
+    with pytest.raises(ConfigError, match=r"train\.command: \{lags\} is a plain name") as raised:
+        config.check_placeholders()
+    assert "write {lags}" in (raised.value.hint or "")
+    parsed(GOOD).check_placeholders()
+
+
+@pytest.mark.parametrize("field", [
+    "{lags:>2000000000}", "{lags:{rate}}", "{lags:.999f}", "{lags.real}", "{lags[0]}", "{lags!s}",
+    "{lags!r:9999}", "{lags:\\u00e9^9}",
+])  # fmt: skip
+def test_a_placeholder_that_is_more_than_a_name_is_refused_of_any_commit(field: str) -> None:
+    with pytest.raises(ConfigError, match=r"train\.command"):
+        parsed(edited("{lags}", field))
 
 
 @pytest.mark.parametrize("name", ["", " ", "a/b", "a:b", ".", "..", "../x"])

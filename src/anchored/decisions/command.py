@@ -3,30 +3,70 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import string
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from anchored.records import ParamValue
+
+# What placeholders took besides a name until runs were sealed by it: a number's format, as `.3f`.
+# Its digits are bounded, for `{n:>2000000000}` is two gigabytes.
+_FORMAT = re.compile(r"[<>^]?\+?0?\d{0,2}(?:\.\d{1,2})?[defgEFGs]?")
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A `{name}` in a template, and the text before it; the last text has a placeholder of none."""
+
+    before: str
+    name: str | None = None
+    spec: str = ""
+    conversion: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a name and nothing else."""
+        return not self.spec and not self.conversion
+
+
+def placeholders(template: str) -> Iterator[Placeholder]:
+    """The parts of a training command. Raises `ValueError` for a template that is none.
+
+    `{{` and `}}` are literal braces. Of commits of the past `{rate:.3f}` and `{name!r}` are taken,
+    too; new runs are refused unless each placeholder is plain.
+    """
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"{error}; write a literal brace twice") from error
+    for before, name, spec, conversion in parts:
+        if name is not None and not _NAME.fullmatch(name):
+            raise ValueError(f"{{{name}}} is no parameter; write a literal brace twice")
+        if not _FORMAT.fullmatch(spec or "") or conversion not in {None, "r"}:
+            more = f"!{conversion}" if conversion else f":{spec}"[:40]
+            raise ValueError(f"{{{name}{more}}}: a placeholder is a plain name")
+        yield Placeholder(before, name, spec or "", conversion or "")
 
 
 def filled_command(template: str, params: Mapping[str, ParamValue]) -> str:
     """The command with every `{param}` replaced by its value, quoted for a POSIX shell.
 
-    `{{` and `}}` are literal braces; `{rate:.3f}` formats as in Python. Raises `ValueError` for a
-    format that the value does not take.
+    Raises `ValueError` for a template that is none, and a format that a value does not take.
     """
-    parts = []
-    for text, name, spec, conversion in string.Formatter().parse(template):
-        parts.append(text)
-        if name is not None:
-            value = params[name]
+    filled = []
+    for part in placeholders(template):
+        filled.append(part.before)
+        if part.name is not None:
+            value = params[part.name]
             try:
-                shown = repr(value) if conversion == "r" else format(_plain(value), spec or "")
+                shown = repr(value) if part.conversion else format(_plain(value), part.spec)
             except ValueError as error:
-                raise ValueError(f"{{{name}:{spec}}}: {error}") from error
-            parts.append(shlex.quote(shown))
-    return "".join(parts)
+                raise ValueError(f"{{{part.name}:{part.spec}}}: {error}") from error
+            filled.append(shlex.quote(shown))
+    return "".join(filled)
 
 
 def names_in_quotes(template: str) -> Iterator[str]:
@@ -35,11 +75,11 @@ def names_in_quotes(template: str) -> Iterator[str]:
     In `"{name}"` the quotes put around the value would be plain text, and `$(…)` in it would run.
     """
     state = ""
-    for text, name, _, _ in string.Formatter().parse(template):
-        for character in text:
+    for part in placeholders(template):
+        for character in part.before:
             state = _state_after(state, character)
-        if name is not None and state:
-            yield name
+        if part.name is not None and state:
+            yield part.name
 
 
 def _state_after(state: str, character: str) -> str:

@@ -161,7 +161,8 @@ def _configured_in_git(code: CodeRepo) -> tuple[str, ...]:
 def _config_trouble(code: CodeRepo) -> list[str]:
     """What keeps the configuration that is there from being used."""
     try:
-        config_from(lambda path: _read(code.root / path), code.root.name)
+        config = config_from(lambda path: _read(code.root / path), code.root.name)
+        config.check_placeholders()
     except ConfigError as error:
         return [f"mend {error.message}"]
     return []

@@ -67,6 +67,7 @@ def check_request(repo: TrainingRepo, request: RunRequest) -> None:
     _check_tracker(repo)
     head = repo.code.head()
     _check_config_is_tracked(repo)
+    repo.config.check_placeholders()
     repo.config.params_with(request.params)
     repo.store.check_ready()
     for path in repo.config.data.inputs:
@@ -90,6 +91,7 @@ def check_retrain(repo: TrainingRepo, request: RunRequest, commit: str) -> Confi
             f"{FILE} names another tracker or experiment than its committed state",
             hint="commit the change, or take it back: a retrain works on what is committed",
         )
+    config.check_placeholders()
     config.params_with(request.params)
     repo.store.check_ready()
     for path in (*config.data.inputs, config.train.model):
