@@ -52,7 +52,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - what Prefect's form shows
     """A verdict on a past run: identical, equivalent, different or failed, and why.
 
     Args:
-        run_name: Name of the run, its id, six or more of its digits, `latest` or `@alias`.
+        run_name: `@alias`, `latest`, a run id, an id prefix of 6 or more hex digits, or a run name.
         repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
         tolerances: How far metrics may be off: 0.01, or 1% of what was recorded.
         environment: Train in today's environment, or in one built from the recorded packages.

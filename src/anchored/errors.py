@@ -137,15 +137,16 @@ class DeletedRun(UnknownRun):
 
 
 class AmbiguousRun(WrongUse):
-    """A name that fits several runs; `candidates` are lines to choose from."""
+    """A reference that fits several runs; `candidates` are lines to choose from."""
 
-    def __init__(self, name: str, candidates: Sequence[str], *, newest: bool = True) -> None:
-        """`newest`: the command that was given takes `--latest`."""
-        listing = "\n".join(f"  {line}" for line in candidates)
-        super().__init__(
-            f"{name!r} fits {len(candidates)} runs:\n{listing}",
-            hint="name one by its id" + (", or take the newest with --latest" if newest else ""),
-        )
+    SHOWN = 10
+
+    def __init__(self, name: str, candidates: Sequence[str], *, hint: str) -> None:
+        more = len(candidates) - self.SHOWN
+        lines = [f"  {line}" for line in candidates[: self.SHOWN]]
+        if more > 0:
+            lines.append(f"  … and {more} more")
+        super().__init__(f"{name!r} fits {len(candidates)} runs:\n" + "\n".join(lines), hint=hint)
         self.name, self.candidates = name, tuple(candidates)
 
 

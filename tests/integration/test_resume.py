@@ -291,11 +291,12 @@ def test_resume_by_name_or_id_takes_one_run_and_guesses_nothing(repo: Repo) -> N
     kill(repo, "after journals.write OPENED")
     kill(repo, "after journals.write OPENED")
     one, two = repo.runs()
-    for unknown in ("nothing", "12345"):
+    for unknown in ("nothing", "12345", two.run_id[:5], "@champion", "latest", "One"):
         with pytest.raises(UnknownRun):
             list(claim_unfinished(repo.open(), unknown))
-    with pytest.raises(AmbiguousRun, match=two.run_id):
+    with pytest.raises(AmbiguousRun, match=two.run_id) as several:
         list(claim_unfinished(repo.open(), "one"))
+    assert several.value.hint == "name one by its whole id, or finish all without RUN"
     (claimed,) = claim_unfinished(repo.open(), one.run_id[:8])
     assert claimed.run.run_id == one.run_id
 

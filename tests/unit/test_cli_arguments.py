@@ -67,9 +67,9 @@ def test_errors_name_the_thing_and_the_way_out() -> None:
     assert "… and 5 more" in tree.message
     assert tree.hint is not None
     assert "--snapshot" in tree.hint
-    several = AmbiguousRun("it's", ["one", "two"])
-    assert "fits 2 runs" in several.message
-    assert "--latest" in (several.hint or "")
+    several = AmbiguousRun("it's", [f"run {n}" for n in range(12)], hint="name one by its id")
+    assert "fits 12 runs" in several.message
+    assert several.message.endswith("run 9\n  … and 2 more")
     assert ConfigError("bad", file="anchored.toml", key="a.b", line=3).message == (
         "anchored.toml:3: a.b: bad"
     )

@@ -10,7 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anchored.decisions.command import filled_command, names_in_quotes
-from anchored.decisions.naming import checked_name, flow_tags, generated_name, run_ref
+from anchored.decisions.naming import (
+    Reference,
+    checked_name,
+    flow_tags,
+    generated_name,
+    reference_of,
+    run_ref,
+)
 from anchored.errors import BadName
 from anchored.records import ParamValue
 from anchored.steps.training_repo import now
@@ -85,21 +92,75 @@ def test_a_value_would_indeed_be_run_inside_quotes(tmp_path: Path) -> None:
     assert (tmp_path / "hacked").exists()
 
 
-@pytest.mark.parametrize("name", ["a", "experiment v2", 'it\'s "x"', "a/b", "é🚀", "x" * 200, "%_"])
+@pytest.mark.parametrize(
+    "name",
+    ["a", "experiment v2", 'it\'s "x"', "a/b", "é🚀", "x" * 200, "%_", "v1@2", "the latest", "latest-2",
+     "abcde", "12345", "deadbeef-1", "deadbeef1x", "l\u0430test"],
+)  # fmt: skip
 def test_names_that_are_fine(name: str) -> None:
     assert checked_name(name) == name
 
 
 @pytest.mark.parametrize(
-    "name", ["", "  ", "x" * 201, "a\nb", "a\0", "\x1b[31m", "a\u2028b", "\udcff"]
-)
+    "name",
+    ["", "  ", "x" * 201, "a\nb", "a\0", "\x1b[31m", "a\u2028b", "\udcff",
+     # Characters that nobody sees, or that turn the others round.
+     "a\u200bb", "a\u202eb", "\ufeffa", "a\u00adb", "a\u2066b", "\U000e0041",
+     " a", "a ", "a\u00a0", "cafe\u0301"],
+    ids=ascii,
+)  # fmt: skip
 def test_names_that_are_refused(name: str) -> None:
     with pytest.raises(BadName):
         checked_name(name)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["@champion", "@", "@a b", "\uff20champion", "latest", "Latest", "LATEST", "\uff4catest",
+     "abcdef", "ABCDEF", "123456", "deadbeef" * 4, "a" * 64, "\uff11" * 6],
+)  # fmt: skip
+def test_names_that_look_like_another_reference_are_refused(name: str) -> None:
+    with pytest.raises(BadName, match="looks like") as refused:
+        checked_name(name)
+    assert refused.value.hint
+
+
+def test_a_name_that_is_not_spelled_as_it_looks_is_told_how() -> None:
+    with pytest.raises(BadName) as refused:
+        checked_name(" cafe\u0301")
+    assert refused.value.hint is not None
+    assert refused.value.hint.endswith(r"'caf\xe9'")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reference"),
+    [
+        ("@x", Reference.ALIAS),
+        ("latest", Reference.LATEST),
+        ("Latest", Reference.NAME),
+        ("abcdef", Reference.ID_PREFIX),
+        ("ABCDEF", Reference.ID_PREFIX),
+        ("abcde", Reference.NAME),
+        ("My-run", Reference.NAME),
+        ("x7k2p9ab", Reference.NAME),
+        ("", Reference.NAME),
+    ],
+)
+def test_what_a_run_is_called_by_is_told_by_its_form(wanted: str, reference: Reference) -> None:
+    assert reference_of(wanted) == reference
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    ["e" * 200, "@team", "deadbeef", "latest", " a ", "cafe\u0301", "a\u200bb", "\ufb03" * 200, "\udcff"],
+    ids=ascii,
+)  # fmt: skip
+def test_a_generated_name_is_never_refused(experiment: str) -> None:
+    assert checked_name(generated_name(experiment, now()))
+
+
 def test_names_made_of_others() -> None:
-    assert len(checked_name(generated_name("e" * 200, now()))) <= 200
+    assert generated_name("cafe\u0301", now()).startswith("caf\xe9-2")
     assert flow_tags(name="n", commit="c" * 40, data="d" * 32, model="") == [
         "run:n", f"commit:{'c' * 12}", f"data:{'d' * 12}",
     ]  # fmt: skip

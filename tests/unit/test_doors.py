@@ -19,7 +19,7 @@ from anchored.cli.terminal_report import TerminalReport
 from anchored.decisions.audit import Audit, Finding, Problem
 from anchored.decisions.differences import Change, CodeChange, Differences, OutputChange, Sides
 from anchored.decisions.naming import flow_tags
-from anchored.errors import AmbiguousRun, DiskFull, GitRemoteFailed, TrainingFailed
+from anchored.errors import DiskFull, GitRemoteFailed, TrainingFailed
 from anchored.journal import Journal, Journals, Step
 from anchored.records import GitFacts, Pointer, RunRecord, TrackerLink
 from tasks.presenting import as_address, as_markdown, lineage_table
@@ -196,7 +196,3 @@ def test_resume_is_promised_only_where_something_was_begun(
         retrain(error)
         assert "`anchored resume` finishes what was begun" in capsys.readouterr().err
     journals.close("k")
-
-
-def test_a_command_without_latest_is_not_told_of_it() -> None:
-    assert "--latest" not in (AmbiguousRun("x", ["a"], newest=False).hint or "")

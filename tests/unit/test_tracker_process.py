@@ -34,7 +34,7 @@ class Echo:
         yield from ("a", "b")
 
     def refuse(self) -> None:
-        raise AmbiguousRun("one", ["1", "2"])
+        raise AmbiguousRun("one", ["1", "2"], hint="name one")
 
     def break_down(self) -> None:
         raise ZeroDivisionError("by nought")
@@ -60,7 +60,7 @@ def test_it_answers_and_says_what_it_is(echo: TrackerProcess) -> None:
 def test_errors_come_with_all_their_fields(echo: TrackerProcess) -> None:
     with pytest.raises(AmbiguousRun) as refused:
         echo.refuse()
-    assert refused.value.candidates == ("1", "2")
+    assert (refused.value.candidates, refused.value.hint) == (("1", "2"), "name one")
     with pytest.raises(TrackerFailed, match="ZeroDivisionError: by nought") as broken:
         echo.break_down()
     assert not broken.value.transient

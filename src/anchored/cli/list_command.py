@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from anchored.cli import console, render
-from anchored.steps.find_runs import LATEST, known_elsewhere, listed
+from anchored.decisions.naming import LATEST
+from anchored.steps.find_runs import known_elsewhere, listed
 from anchored.workspace import open_repo
 
 SHOWN = 30

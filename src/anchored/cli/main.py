@@ -84,7 +84,12 @@ def parser() -> _Parser:
         help="pin uncommitted changes to this run alone; the branch is not moved",
     )
     resume = command("resume", "Finish runs that were cut off.", tracker)
-    resume.add_argument("run", nargs="?", metavar="RUN", help="one run; default: all of them")
+    resume.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="one run, by its id, an id prefix of 6 or more hex digits, or its name; default: all",
+    )
     listing = command("list", "List the experiment's runs, newest first.", tracker)
     listing.add_argument("-n", dest="limit", type=_count, metavar="N", help="at most N runs")
     show = command("show", "Show one run's whole lineage.", tracker)
@@ -94,7 +99,7 @@ def parser() -> _Parser:
     )
     diff.add_argument("run", metavar="RUN", help="the first run")
     diff.add_argument("other", metavar="RUN", help="the second run")
-    diff.add_argument("--latest", action="store_true", help="the newest of several of a name")
+    diff.add_argument("--latest", action="store_true", help="the newest of several runs of a name")
     diff.add_argument("--patch", action="store_true", help="the changed lines of code, too")
     restore = command("restore", "Bring back a run's data and model, every byte hashed.", tracker)
     _name_run(restore)
@@ -148,9 +153,13 @@ def parser() -> _Parser:
 
 def _name_run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "run", metavar="RUN", help="name, id, 6 or more of its digits, `latest` or @alias"
+        "run",
+        metavar="RUN",
+        help="@alias, `latest`, a run id, an id prefix of 6 or more hex digits, or a run name",
     )
-    command.add_argument("--latest", action="store_true", help="the newest of several of that name")
+    command.add_argument(
+        "--latest", action="store_true", help="the newest of several runs of that name"
+    )
 
 
 def _tracker_option() -> _Parser:

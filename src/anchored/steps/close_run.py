@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anchored.decisions import tags
-from anchored.decisions.naming import may_have_ref, run_ref
+from anchored.decisions.naming import (
+    Reference,
+    is_whole_id,
+    may_have_ref,
+    reference_of,
+    run_ref,
+)
 from anchored.decisions.redaction import redact, url_without_credentials
 from anchored.errors import (
     AmbiguousRun,
@@ -25,7 +31,7 @@ from anchored.journal import Journal, Step
 from anchored.ports import LoggedFiles
 from anchored.process import end_training
 from anchored.records import RUN_DOCUMENT, Ended, FlowLink, RunRecord, State, rendered
-from anchored.steps.find_runs import SHORTEST_PREFIX, found
+from anchored.steps.find_runs import found
 from anchored.steps.log_run import logged_files
 from anchored.steps.open_run import adopted
 from anchored.steps.train import end_orphans
@@ -136,12 +142,19 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
     named that is not unfinished here, and `AmbiguousRun`.
     """
     sweep(repo)
-    meant = [j for j in repo.journals.all() if wanted is None or _is_meant(j.run, wanted)]
-    if wanted is not None and not meant:
-        raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
-    if wanted is not None and len(meant) > 1:
-        lines = [f"{j.run.run_id}  {j.run.started[:19]}" for j in meant]
-        raise AmbiguousRun(wanted, lines, newest=False)
+    meant = [*repo.journals.all()]
+    if wanted is not None:
+        meant = [j for j in meant if _is_meant(j.run, wanted)]
+        if not meant:
+            raise UnknownRun(
+                f"no unfinished run here answers to {wanted!r}",
+                hint="without RUN, `anchored resume` finishes all that were interrupted",
+            )
+        if len(meant) > 1:
+            lines = [f"{j.run.run_id}  {j.run.started[:19]}  {j.run.name!r}" for j in meant]
+            raise AmbiguousRun(
+                wanted, lines, hint="name one by its whole id, or finish all without RUN"
+            )
     for seen in meant:
         journal = repo.journals.claim(seen.key)
         if journal is None:
@@ -319,4 +332,8 @@ def close_lost(repo: TrainingRepo, wanted: str) -> RunRecord:
 
 
 def _is_meant(run: RunRecord, wanted: str) -> bool:
-    return run.name == wanted or (len(wanted) >= SHORTEST_PREFIX and run.run_id.startswith(wanted))
+    """By id, id prefix or name; a whole id is no name, and nothing unfinished has an alias."""
+    kind = reference_of(wanted)
+    by_id = run.run_id.startswith(wanted) if kind == Reference.ID_PREFIX else run.run_id == wanted
+    is_name = kind in {Reference.ID_PREFIX, Reference.NAME} and not is_whole_id(wanted)
+    return by_id or (is_name and run.name == wanted)

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from anchored.decisions.decoding import Unreadable, json_value
+from anchored.decisions.naming import Reference, is_whole_id, reference_of
 from anchored.decisions.objects import md5_of_bytes
 from anchored.decisions.tags import (
     COMMIT,
@@ -29,32 +30,50 @@ from anchored.records import (
 )
 from anchored.steps.training_repo import TrainingRepo, place_of
 
-LATEST = "latest"
-SHORTEST_PREFIX = 6
 # W&B lets a script choose its run's id; nothing with other characters is looked up as one.
 ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-CANDIDATES = 10
 FEW = 20  # runs to look at before all of them are asked for
 
 
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """Runs that may be meant: by alias, id or `latest`, and by their names; newest first."""
+
+    referred: tuple[TrackedRun, ...] = ()
+    named: tuple[TrackedRun, ...] = ()
+
+    @property
+    def all(self) -> tuple[TrackedRun, ...]:
+        return tuple({run.run_id: run for run in (*self.referred, *self.named)}.values())
+
+
 def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord:
-    """The one run that is meant by a name, an id, six or more of its first digits, `latest`, or
-    `@alias` of the registered model.
+    """The one run that is meant by `@alias` of the registered model, `latest`, an id, an id prefix
+    of six or more hex digits, or a run name. Every character counts, its case too.
 
     `latest` is the newest run that is no reproduction of another, nor a part of one (a fold that a
     script logged by itself).
 
+    A name is never taken for one of the others nor they for it: where a run is *named* as another
+    is referred to, both are candidates. But a whole id of 32 hex digits is that run's, whatever
+    others are named: a tracker's key names one run for ever, so it has to be the way out of every
+    ambiguity. With `latest`, the newest is taken of several runs of one name, and of nothing else:
+    whoever can give a run a name must not take over what an id or an alias refers to.
+
     Raises `UnknownRun`, which names another tracker of this repo that has such a run, and
-    `AmbiguousRun` with the candidates where several fit; with `latest` the newest of them is taken.
+    `AmbiguousRun` with the candidates.
     """
     try:
-        candidates = _known(repo, wanted)
-    except UnknownRun as unknown:
-        if told := known_elsewhere(repo, wanted):
-            raise told from unknown
-        raise
-    if len(candidates) > 1 and not latest:
-        raise AmbiguousRun(wanted, [_line(repo, run) for run in candidates[:CANDIDATES]])
+        meant = _meant(repo, wanted)
+    except UnknownRun as unknown:  # an alias
+        raise known_elsewhere(repo, wanted) or _only_named(repo, wanted) or unknown from None
+    candidates = meant.all
+    if not candidates:
+        raise known_elsewhere(repo, wanted) or UnknownRun(
+            f"no run answers to {wanted!r}", hint="`anchored list` shows them"
+        )
+    if len(candidates) > 1 and (meant.referred or not latest):
+        raise _ambiguous(repo, wanted, meant)
     return _whole(repo, candidates[0])
 
 
@@ -63,7 +82,7 @@ def known_elsewhere(repo: TrainingRepo, wanted: str) -> UnknownRun | None:
     for other in repo.elsewhere():
         # Of a tracker that nobody asked for, nobody wants to hear that it fails.
         with suppress(AnchoredError):
-            if known := _candidates(replace(repo, tracker=other.tracker), wanted):
+            if known := _meant(replace(repo, tracker=other.tracker), wanted).all:
                 has = "one" if len(known) == 1 else str(len(known))
                 here, there = place_of(repo.tracker), place_of(other.tracker)
                 return UnknownRun(
@@ -101,54 +120,75 @@ def with_details(tracked: TrackedRun, text: bytes) -> TrackedRun:
     return replace(tracked, tags={**tracked.tags, RECORD: details})
 
 
-def _known(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
-    """The runs that may be meant. Raises `UnknownRun` for none."""
-    if candidates := _candidates(repo, wanted):
-        return candidates
-    raise UnknownRun(f"no run answers to {wanted!r}", hint="`anchored list` shows them")
-
-
-def _candidates(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
-    if named := repo.tracker.runs_named(wanted):
-        return named
-    if wanted == LATEST:
-        return _newest(repo)
-    if wanted.startswith("@"):
-        return [repo.tracker.run(_aliased(repo, wanted[1:]))]
+def _meant(repo: TrainingRepo, wanted: str) -> _Meant:
+    kind = reference_of(wanted)
+    if kind == Reference.ALIAS:
+        return _Meant(_aliased(repo, wanted[1:]), _named(repo, wanted))
+    if kind == Reference.LATEST:
+        return _Meant(_newest(repo), _named(repo, wanted))
+    by_id = _by_id(repo, wanted)
+    if by_id and is_whole_id(wanted):
+        return _Meant(by_id)
+    if kind == Reference.ID_PREFIX:
+        by_id += tuple(repo.tracker.runs_starting_with(wanted))
+    meant = _Meant(by_id, _named(repo, wanted))
     # A script may have logged to another experiment, and a name that is the only one is no guess.
-    return _by_id(repo, wanted) or repo.tracker.runs_named(wanted, everywhere=True)
+    return meant if meant.all else _Meant(named=_named(repo, wanted, everywhere=True))
 
 
-def _by_id(repo: TrainingRepo, wanted: str) -> list[TrackedRun]:
+def _named(repo: TrainingRepo, wanted: str, *, everywhere: bool = False) -> tuple[TrackedRun, ...]:
+    """Runs of just this name: there are databases to which letters of both cases are the same."""
+    runs = repo.tracker.runs_named(wanted, everywhere=everywhere)
+    return tuple(run for run in runs if run.name == wanted)
+
+
+def _by_id(repo: TrainingRepo, wanted: str) -> tuple[TrackedRun, ...]:
     if not ID.fullmatch(wanted):
-        return []
+        return ()
     try:
-        return [repo.tracker.run(wanted)]
+        run = repo.tracker.run(wanted)
     except DeletedRun:
         raise
     except UnknownRun:
-        if len(wanted) < SHORTEST_PREFIX:
-            return []
-        return repo.tracker.runs_starting_with(wanted)
+        return ()
+    return (run,) if run.run_id == wanted else ()
 
 
-def _newest(repo: TrainingRepo) -> list[TrackedRun]:
+def _only_named(repo: TrainingRepo, wanted: str) -> UnknownRun | None:
+    """What is to be said where nothing but the name of a run looks like this alias."""
+    if ids := ", ".join(run.run_id for run in _named(repo, wanted)):
+        return UnknownRun(f"no model has the alias {wanted}", hint=f"a run is named so: {ids}")
+    return None
+
+
+def _ambiguous(repo: TrainingRepo, wanted: str, meant: _Meant) -> AmbiguousRun:
+    if not meant.referred:
+        hint = "name one by its id, or take the newest with --latest"
+    elif not meant.named:
+        hint = "give more of its id"
+    else:
+        hint = "name one by its whole id; one that was named like a reference is best renamed"
+    return AmbiguousRun(wanted, [_line(repo, run) for run in meant.all], hint=hint)
+
+
+def _newest(repo: TrainingRepo) -> tuple[TrackedRun, ...]:
     for limit in (FEW, None):
         for run in repo.tracker.runs(limit):
             is_part = PARENT in run.tags and COMMIT not in run.tags
             if REPRODUCES not in run.tags and not is_part:
-                return [run]
-    return []
+                return (run,)
+    return ()
 
 
-def _aliased(repo: TrainingRepo, alias: str) -> str:
+def _aliased(repo: TrainingRepo, alias: str) -> tuple[TrackedRun, ...]:
     retrain = repo.config.retrain
     if retrain is None or retrain.registered_model is None:
         raise UnknownRun(
             f"@{alias} is an alias of a registered model, and none is configured",
             hint="name it in anchored.toml: retrain.registered_model",
         )
-    return repo.tracker.run_of_alias(retrain.registered_model, alias)
+    run_id = repo.tracker.run_of_alias(retrain.registered_model, alias)
+    return (repo.tracker.run(run_id),)
 
 
 def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
@@ -192,4 +232,5 @@ def record(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
 
 def _line(repo: TrainingRepo, tracked: TrackedRun) -> str:
     run = record(repo, tracked)
-    return f"{run.run_id}  {run.started[:19]}  {run.git.commit[:12] or '-':12}  {run.state}"
+    commit = run.git.commit[:12] or "-"
+    return f"{run.run_id}  {run.started[:19]}  {commit:12}  {run.state}  {run.name!r}"
