@@ -43,6 +43,7 @@ def experiment(  # noqa: PLR0917 - what Prefect's form shows
     snapshot: bool = False,
     resume: str | None = None,
     tracker: TrackerKind | None = None,
+    data_from_folder: bool = False,
 ) -> Sealed:
     """One training run, sealed: code, data and model in one commit, named by one tracker run.
 
@@ -54,6 +55,8 @@ def experiment(  # noqa: PLR0917 - what Prefect's form shows
         resume: Key of a run that was cut off; the other parameters are then its own.
         tracker: Kind of tracker that such a run was opened in. Default: the configured one, which
             is where new runs go.
+        data_from_folder: Take the inputs in the folder even where they are earlier versions than
+            the branch has.
 
     """
     chosen = chosen_repo(repo, tracker if resume else None)
@@ -61,7 +64,14 @@ def experiment(  # noqa: PLR0917 - what Prefect's form shows
     if resume:
         run = take_up_run(chosen, resume)
     else:
-        run = open_run(chosen, run_name, params or {}, snapshot=snapshot, key=new_key())
+        run = open_run(
+            chosen,
+            run_name,
+            params or {},
+            key=new_key(),
+            snapshot=snapshot,
+            data_from_folder=data_from_folder,
+        )
     return sealed_run(chosen, run)
 
 

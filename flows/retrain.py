@@ -15,7 +15,13 @@ from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run
 from tasks.presenting_gate import retrained_state
 from tasks.reporting import RepoChoice, RunLog, opened
-from tasks.retrain_run import find_equal_run, judge_run, promote_run, refresh_data
+from tasks.retrain_run import (
+    find_equal_run,
+    judge_run,
+    look_at_folder,
+    promote_run,
+    refresh_data,
+)
 from tasks.state_hooks import close_cut_off, close_dead
 
 
@@ -33,7 +39,10 @@ def _name() -> str:
     on_failure=[close_cut_off],
 )
 def retrain(
-    repo: str | None = None, run_name: str | None = None, params: dict[str, Any] | None = None
+    repo: str | None = None,
+    run_name: str | None = None,
+    params: dict[str, Any] | None = None,
+    pull: bool = False,
 ) -> Retrained:
     """A new run where data, code, params or environment changed, and its model promoted if better.
 
@@ -41,6 +50,7 @@ def retrain(
         repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.
         run_name: Name of the run, if one is made. Default: the experiment's name and the time.
         params: Parameters on top of `[train.params]`.
+        pull: Bring the newest data into the folder afterwards; what is new in it is left.
 
     """
     chosen = chosen_repo(repo)
@@ -49,6 +59,8 @@ def retrain(
         if waited:
             chosen_repo(repo)  # the one before may have moved the branch
         retrained = _retrained(chosen, run_name, params or {})
+        behind = look_at_folder(chosen, pull=pull)
+        retrained = replace(retrained, folder_behind=behind)
     # Prefect takes a state for the flow run's end, and hands its data to the caller.
     return cast("Retrained", retrained_state(retrained))
 

@@ -24,11 +24,18 @@ def open_run(
     *,
     key: str,
     snapshot: bool = False,
+    data_from_folder: bool = False,
     fresh: Fresh | None = None,
 ) -> Journal:
     """Opens the run, the same one at every try with this key."""
     workspace = opened(repo)
-    request = RunRequest(name=run_name, params=params, snapshot=snapshot, fresh=fresh)
+    request = RunRequest(
+        name=run_name,
+        params=params,
+        snapshot=snapshot,
+        data_from_folder=data_from_folder,
+        fresh=fresh,
+    )
     journal = open_tracker_run(workspace, request, current_flow(), key=key)
     workspace.report.say(f"run {journal.run.name!r} is open, id {journal.run.run_id}")
     present_name(journal.run)

@@ -10,6 +10,7 @@ from anchored.decisions.gate import Decision, Retrained
 from anchored.records import ParamValue, RunRecord
 from anchored.steps import gate
 from anchored.steps.equal_run import Equal, equal_run
+from anchored.steps.folder import behind_in_folder
 from anchored.steps.open_run import Fresh, RunRequest
 from anchored.steps.refresh import refreshed
 from tasks.presenting import present_lineage
@@ -64,3 +65,14 @@ def promote_run(repo: RepoChoice, run: RunRecord, decision: Decision) -> Retrain
         workspace.report.say(f"{version.model} {version.version} is {', '.join(version.aliases)}")
     present_decision(run, retrained.decision or decision, retrained.version)
     return retrained
+
+
+@task(name="look_at_folder", task_run_name="look at folder", **RETRIED)
+def look_at_folder(repo: RepoChoice, *, pull: bool) -> tuple[str, ...]:
+    """The inputs that the user's folder has in an earlier version; `pull` brings the newest."""
+    workspace = opened(repo)
+    behind = behind_in_folder(workspace, pull=pull)
+    if behind:
+        said = ", ".join(behind)
+        workspace.report.warn(f"your folder has an earlier version of {said}: `dvc pull` helps")
+    return behind

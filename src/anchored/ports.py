@@ -58,6 +58,9 @@ class Silent:
     def progress(self, what: str, done: int, total: int, *, unit: str = "") -> None: ...
 
 
+SILENT = Silent()
+
+
 class Advance(StrEnum):
     """What became of the user's branch once a run was sealed."""
 
@@ -135,6 +138,9 @@ class CodeRepo(Protocol):
 
         Those of HEAD's history come before those that only other refs hold.
         """
+
+    def versions(self, commit: str, files: Sequence[str]) -> dict[str, frozenset[bytes]]:
+        """By path, all that files have been in a commit's history, deepened as for `standings`."""
 
     def pointer_files(self, commit: str) -> tuple[str, ...]:
         """The paths of all `.dvc` files of a commit."""
@@ -340,8 +346,16 @@ class DataStore(Protocol):
     def sizes(self, hash_name: str, oids: Sequence[str], *, ask: bool) -> dict[str, int]:
         """Sizes in bytes of those objects that the cache has or, if it may be asked, the remote."""
 
-    def hashed_content(self, file: Path, path: str, hash_name: str) -> Pointer:
+    def hashed_content(
+        self, file: Path, path: str, hash_name: str, report: Report = SILENT
+    ) -> Pointer:
         """The pointer that a file or folder has as the content of a path; caches nothing."""
+
+    def renew(self, pointer: Pointer, old: str, scratch: Path, report: Report) -> bool:
+        """Puts a pointer's content into the user's folder, as `dvc checkout` does; else False.
+
+        It replaces nothing but content whose MD5 is `old`, if that is given. Raises `BadInput`.
+        """
 
     def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""

@@ -200,6 +200,12 @@ def make_pipe(repo: Repo) -> None:
     os.mkfifo(repo.root / "data/numbers.csv")
 
 
+def make_folder_holding_a_name_that_is_not_utf_8(repo: Repo) -> None:
+    make_missing(repo)
+    repo.write("data/numbers.csv/part.csv", "1\n")
+    os.close(os.open(os.fsencode(repo.root) + b"/data/numbers.csv/caf\xe9.csv", os.O_CREAT))
+
+
 def make_tracked(repo: Repo) -> None:
     repo.git("add", "data")
     repo.git("commit", "--quiet", "--message", "Data")
@@ -216,6 +222,10 @@ def make_tracked(repo: Repo) -> None:
         (make_folder_holding_linked_folder, "leaves the repository"),
         (make_empty_folder, "empty folder"),
         (make_pipe, "regular file"),
+        (
+            make_folder_holding_a_name_that_is_not_utf_8,
+            r"b'caf\\xe9.csv', a name that is not UTF-8",
+        ),
         (make_tracked, "tracked by Git"),
     ],
 )

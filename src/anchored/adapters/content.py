@@ -14,12 +14,14 @@ from anchored.errors import BadInput
 def checked_content(file: Path, path: str, homes: Sequence[str]) -> dict[str, tuple[int, int, int]]:
     """Inode, size and mtime of every file at or below `file`, the content of repo path `path`.
 
-    Raises `BadInput` for an empty folder, for what is no regular file or cannot be read, and for
-    links that leave `homes`, the real paths of the folders that they may lead into.
+    Raises `BadInput` for an empty folder, for what is no regular file or cannot be read, for names
+    that are not UTF-8, which neither DVC nor a tag can carry, and for links that leave `homes`, the
+    real paths of the folders that they may lead into.
     """
     stamps = {}
     inside: set[str] = set()
     for name in files_under(file):
+        _refuse_unprintable(name[len(str(file)) + 1 :], path)
         folder = os.path.dirname(name)
         # A link is looked at by itself, all else once a folder: real paths are slow to find.
         for place in {folder} - inside if name != str(file) else ():
@@ -37,6 +39,15 @@ def checked_content(file: Path, path: str, homes: Sequence[str]) -> dict[str, tu
     if not stamps:
         raise BadInput(path, "is an empty folder, DVC has nothing to version in it")
     return stamps
+
+
+def _refuse_unprintable(name: str, path: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BadInput(
+            path, f"holds {os.fsencode(name)!r}, a name that is not UTF-8", hint="rename it"
+        ) from None
 
 
 def refuse_leaving_link(name: str, path: str, homes: Sequence[str]) -> None:

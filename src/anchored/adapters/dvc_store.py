@@ -43,6 +43,7 @@ from anchored.adapters.dvc_ignores import RulesElsewhere
 from anchored.adapters.dvc_remote import remote_settings, repo_with
 from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc
 from anchored.adapters.files import files_under, inode_of, link_over, stamp_of
+from anchored.adapters.folder_update import is_exchanged, is_put
 from anchored.adapters.handing_out import handed_out
 from anchored.adapters.hashed_copy import md5_of_file
 from anchored.adapters.linking import is_linked
@@ -61,7 +62,7 @@ from anchored.decisions.pointers import LEGACY_HASH, owned_elsewhere, pointer_pa
 from anchored.decisions.redaction import redact
 from anchored.decisions.restoring import wanted_files
 from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
-from anchored.ports import HandedFile, PushOutcome, Report, Stamp
+from anchored.ports import SILENT, HandedFile, PushOutcome, Report, Stamp
 from anchored.records import Pointer
 
 LINKS = ["reflink", "hardlink", "symlink", "copy"]
@@ -257,14 +258,19 @@ class DvcStore:
             raise BadInput(path, "changed while it was being read", hint="run again when it rests")
         return pointer
 
-    def hashed_content(self, file: Path, path: str, hash_name: str) -> Pointer:
+    def hashed_content(
+        self, file: Path, path: str, hash_name: str, report: Report = SILENT
+    ) -> Pointer:
         """The pointer that a file or folder has as the content of a path; caches nothing."""
         checked_content(file, path, self._homes)
         ignore = RulesElsewhere(self._repo.dvcignore, here=str(file), there=str(self.root / path))
         with _local_trouble(path):
+            if hash_name == "md5":
+                self._hash_large(file, f"hashing {path}", report)
             _, meta, tree = build(
-                self.cache(hash_name), str(file), localfs, hash_name, ignore=ignore, dry_run=True
-            )
+                self.cache(hash_name), str(file), localfs, hash_name,
+                ignore=ignore, callback=Objects(f"hashing {path}", report), dry_run=True,
+            )  # fmt: skip
         return Pointer(
             path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1,
             hash_name=hash_name,
@@ -380,7 +386,8 @@ class DvcStore:
             files = wanted_files([(pointer, object_facts.cached_files_of(self, pointer))])
             with _local_trouble(pointer.path):
                 if not is_linked(self, files, target, into, report):
-                    self._check_out(pointer, target, report)
+                    with _links(self.cache(pointer.hash_name)):
+                        self._check_out(pointer, target, report)
             for name in files_under(target):
                 stamps[name[len(str(into)) + 1 :]] = stamp_of(name)
         return stamps
@@ -390,11 +397,25 @@ class DvcStore:
         cache = self.cache(pointer.hash_name)
         info = HashInfo(pointer.hash_name, pointer.md5)
         content = Tree.load(cache, info) if pointer.is_folder else cache.get(pointer.md5)
-        with _links(cache):
-            checkout(
-                str(target), localfs, content, cache, force=True,
-                progress_callback=Objects(f"linking {pointer.path}", report),
-            )  # fmt: skip
+        checkout(
+            str(target), localfs, content, cache, force=True,
+            progress_callback=Objects(f"linking {pointer.path}", report),
+        )  # fmt: skip
+
+    def renew(self, pointer: Pointer, old: str, scratch: Path, report: Report) -> bool:
+        """Whether a pointer's content now is in the user's folder, as `dvc checkout` leaves it."""
+        place, new = self.root / pointer.path, scratch / "new"
+
+        def is_old() -> bool:
+            here = self.hashed_content(place, pointer.path, "md5")
+            # A file that DVC ignores would go with the folder.
+            return here.md5 == old and here.nfiles == sum(1 for _ in files_under(place))
+
+        with _local_trouble(pointer.path):
+            self._check_out(pointer, new, report)
+            if not old:
+                return is_put(new, place)
+            return is_exchanged(new, place, aside=scratch / "old", is_known=is_old)
 
     def hand_out(
         self, pointers: Sequence[Pointer], into: Path, report: Report

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from anchored.adapters.git_objects import objects
+
 Git = Callable[..., str]
 WORDS = {"A": "added", "D": "removed"}
 
@@ -26,6 +28,19 @@ def commits_changing(git: Git, paths: Sequence[str]) -> tuple[str, ...]:
     own = git(*log, "HEAD", "--", *files, with_exceptions=False)
     others = git(*log, "--all", "--not", "HEAD", "--", *files, with_exceptions=False)
     return (*own.split(), *others.split())
+
+
+def versions(git: Git, commit: str, files: Sequence[str]) -> dict[str, frozenset[bytes]]:
+    """By path, all that files have been in a commit's history, on merged side branches too."""
+    literal = [f":(literal,top){file}" for file in files]
+    commits = git("rev-list", "--full-history", commit, "--", *literal).split()
+    places = [(c, file) for c in commits for file in files]
+    texts = objects(git, [f"{c}:{file}" for c, file in places], "blob")
+    found: dict[str, set[bytes]] = {file: set() for file in files}
+    for (_, file), text in zip(places, texts, strict=True):
+        if text is not None:
+            found[file].add(text)
+    return {file: frozenset(texts) for file, texts in found.items()}
 
 
 def patch(git: Git, one: str, other: str, *, without: Sequence[str]) -> str:

@@ -227,6 +227,11 @@ class GitRepo:
         """The commits that changed one of these files, newest first, HEAD's own before others."""
         return git_changes.commits_changing(self._git, paths)
 
+    def versions(self, commit: str, files: Sequence[str]) -> dict[str, frozenset[bytes]]:
+        """By path, all that files have been in a commit's history, brought here if need be."""
+        self._remote.deepen()
+        return git_changes.versions(self._git, commit, files)
+
     def pointer_files(self, commit: str) -> tuple[str, ...]:
         """The paths of all `.dvc` files of a commit."""
         out = self._git("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)

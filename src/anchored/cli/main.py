@@ -69,20 +69,7 @@ def parser() -> _Parser:
         help="take inputs and model out of Git's index, so that DVC can hold them; files stay",
     )
     run = command("run", "Train, version and seal one run.")
-    run.add_argument("name", nargs="?", metavar="NAME", help="the run's name")
-    run.add_argument(
-        "-p",
-        dest="params",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a parameter on top of [train.params]; may be repeated",
-    )
-    run.add_argument(
-        "--snapshot",
-        action="store_true",
-        help="pin uncommitted changes to this run alone; the branch is not moved",
-    )
+    _ask_for_run(run)
     resume = command("resume", "Finish runs that were cut off.", tracker)
     resume.add_argument(
         "run",
@@ -138,6 +125,11 @@ def parser() -> _Parser:
     audit.add_argument("--deep", action="store_true", help="hash every byte in the remote, too")
     retrain = command("retrain", "Bring new data, train if anything changed, promote if better.")
     retrain.add_argument("--name", dest="name", metavar="NAME", help="the run's name")
+    retrain.add_argument(
+        "--pull",
+        action="store_true",
+        help="bring the newest data into the folder afterwards; data of yours is left",
+    )
     promote = command("promote", "Register a run's model under an alias.", tracker)
     _name_run(promote)
     promote.add_argument(
@@ -149,6 +141,28 @@ def parser() -> _Parser:
     demo = command("demo", "The sample training repo on real data, and the whole story on it.")
     demo.add_argument("folder", nargs="?", metavar="DIR", help="where (default: anchored-demo)")
     return top
+
+
+def _ask_for_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("name", nargs="?", metavar="NAME", help="the run's name")
+    run.add_argument(
+        "-p",
+        dest="params",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter on top of [train.params]; may be repeated",
+    )
+    run.add_argument(
+        "--snapshot",
+        action="store_true",
+        help="pin uncommitted changes to this run alone; the branch is not moved",
+    )
+    run.add_argument(
+        "--data-from-folder",
+        action="store_true",
+        help="take the inputs in the folder even where they are earlier versions than the branch's",
+    )
 
 
 def _name_run(command: argparse.ArgumentParser) -> None:

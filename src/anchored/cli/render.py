@@ -137,8 +137,12 @@ def retrained(result: Retrained) -> Group:
     if (version := result.version) is not None:
         aliases = " ".join(f"@{alias}" for alias in version.aliases)
         lines.append(f"  {plain(version.model)} version {version.version} {plain(aliases)}")
-    if result.changed:
-        lines.append("  new data are in the branch's pointers; `dvc pull` brings them to a folder")
+    if result.folder_behind:
+        behind = plain(", ".join(result.folder_behind))
+        lines.append(
+            f"  [yellow]your folder has an earlier version of[/] {behind}:"
+            " `dvc pull` or `anchored retrain --pull` brings the newest"
+        )
     return Group(*lines)
 
 

@@ -1,4 +1,4 @@
-"""`anchored retrain [--name NAME]`."""
+"""`anchored retrain [--name NAME] [--pull]`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(arguments: Namespace) -> int:
     with prefect_session(repo.root):
         from flows.retrain import retrain
 
-        retrained = retrain(repo=str(repo.root), run_name=arguments.name)
+        retrained = retrain(repo=str(repo.root), run_name=arguments.name, pull=arguments.pull)
     if getattr(arguments, "json", False):
         render.print_json(retrained.to_json())
     else:

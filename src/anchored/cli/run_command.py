@@ -1,4 +1,4 @@
-"""`anchored run [NAME] [-p KEY=VALUE]… [--snapshot]`."""
+"""`anchored run [NAME] [-p KEY=VALUE]… [--snapshot] [--data-from-folder]`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ def run(arguments: Namespace) -> int:
     """Refuses what is wrong before anything is started, then runs the `experiment` flow."""
     # First of all: it takes longer than everything else that has to be imported.
     load_tracker_aside(getattr(arguments, "repo", None))
-    repo = open_repo(getattr(arguments, "repo", None))
-    from anchored.steps.open_run import RunRequest, check_request
+    from anchored.cli import console, render
+    from anchored.cli.terminal_report import TerminalReport
 
     params = params_of(arguments.params)
-    check_request(repo, RunRequest(name=arguments.name, params=params, snapshot=arguments.snapshot))
-    from anchored.cli import console, render
+    # Large data are hashed here, if DVC does not know them yet.
+    with TerminalReport("looking at the data") as report:
+        repo = open_repo(getattr(arguments, "repo", None), report)
+        from anchored.steps.open_run import RunRequest, check_request
+
+        request = RunRequest(
+            name=arguments.name,
+            params=params,
+            snapshot=arguments.snapshot,
+            data_from_folder=arguments.data_from_folder,
+        )
+        check_request(repo, request)
     from anchored.cli.prefect_session import prefect_session
 
     with prefect_session(repo.root):
@@ -28,6 +38,7 @@ def run(arguments: Namespace) -> int:
             run_name=arguments.name,
             params=params,
             snapshot=arguments.snapshot,
+            data_from_folder=arguments.data_from_folder,
         )
     if getattr(arguments, "json", False):
         render.print_json(sealed.run.to_json())

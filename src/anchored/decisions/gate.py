@@ -82,7 +82,8 @@ class Retrained:
     """What a retrain came to: `anchored retrain --json`.
 
     `run` is the new one, or where training was skipped the one that it would only have repeated;
-    `changed` names the inputs that were not what the branch's pointers said.
+    `changed` names the inputs that were not what the branch's pointers said, `folder_behind` those
+    of which the user's folder has an earlier version than the branch now.
     """
 
     outcome: Outcome
@@ -90,6 +91,7 @@ class Retrained:
     decision: Decision | None = None
     version: ModelVersion | None = None
     changed: tuple[str, ...] = ()
+    folder_behind: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -106,6 +108,7 @@ class Retrained:
             "reason": self.reason,
             "run": self.run.to_json(),
             "changed": list(self.changed),
+            "folder_behind": list(self.folder_behind),
             "equals": self.run.run_id if self.outcome == Outcome.SKIPPED else None,
             "gate": None if self.decision is None else self.decision.to_json(),
             "version": None if self.version is None else self.version.to_json(),

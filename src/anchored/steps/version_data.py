@@ -104,7 +104,9 @@ def _versioned(repo: TrainingRepo, path: str, commit: str) -> Pointer:
         return repo.store.add(place, path, repo.report)
     if (pointer := committed_pointer(repo, path, commit)) is None:
         raise BadInput(path, "there is no such input")
-    repo.report.say(f"{path} is not here; taken as {pointer_path(path)} names it")
+    # A clone that Anchored keeps never has them.
+    tell = repo.report.say if repo.code.managed else repo.report.warn
+    tell(f"{path} is not in your folder; taken as {pointer_path(path)} names it")
     return pointer
 
 
