@@ -88,8 +88,8 @@ def sealed_run(repo: RepoChoice, run: Journal) -> Sealed:
         run = push_refs(repo, run)
         return seal_run(repo, run)
     except BaseException as error:
-        if not may_be_resumed(opened(repo, run.key), run.key, error):
-            close_run(repo, run, error, killed=not isinstance(error, Exception))
+        resumable = may_be_resumed(opened(repo, run.key), run.key, error)
+        close_run(repo, run, error, resumable=resumable)
         raise
     finally:
         Journals(Path(repo.root)).release(run.key)

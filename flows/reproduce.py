@@ -83,7 +83,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - what Prefect's form shows
         # Prefect takes a state for the flow run's end, and hands its data to the caller.
         return cast("Reproduction", verdict_state(reproduction))
     except BaseException as error:
-        close_run(chosen, run, error, killed=not isinstance(error, Exception))
+        close_run(chosen, run, error, resumable=False)
         raise
     finally:
         Journals(Path(chosen.root)).release(run.key)

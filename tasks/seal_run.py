@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prefect import task
 
+from anchored.errors import ServiceFailed
 from anchored.journal import Journal
 from anchored.ports import Advance
-from anchored.steps.close_run import fail_run
+from anchored.steps.close_run import fail_run, leave_open
 from anchored.steps.seal import Sealed, seal
 from tasks.presenting import present_lineage
 from tasks.presenting_pictures import pictures_of, present_pictures
@@ -30,7 +31,27 @@ def seal_run(repo: RepoChoice, run: Journal) -> Sealed:
     return sealed
 
 
+def close_run(repo: RepoChoice, run: Journal, error: BaseException, *, resumable: bool) -> None:
+    """Closes a run that is over, or leaves it for `resume`.
+
+    Of an interruption, the tracker is told at once and without a task: Prefect's server may be what
+    has gone, and who pressed Ctrl-C waits.
+    """
+    if isinstance(error, Exception):
+        if not resumable:
+            close_failed_run(repo, run, error)
+        return
+    workspace = opened(repo, run.key)
+    try:
+        if resumable:
+            leave_open(workspace, run.key, "interrupted")
+        else:
+            fail_run(workspace, run.key, named_cut_off(error), killed=True)
+    except ServiceFailed as failed:
+        workspace.report.warn(f"{run.run.name} is not closed yet: {failed.message}")
+
+
 @task(name="close_run", task_run_name="close failed run", **RETRIED)
-def close_run(repo: RepoChoice, run: Journal, error: BaseException, *, killed: bool) -> None:
+def close_failed_run(repo: RepoChoice, run: Journal, error: Exception) -> None:
     """Records the run as failed, with its log."""
-    fail_run(opened(repo, run.key), run.key, named_cut_off(error), killed=killed)
+    fail_run(opened(repo, run.key), run.key, error)

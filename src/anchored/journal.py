@@ -138,6 +138,11 @@ def new_key() -> str:
 _OWNED: dict[Path, IO[str]] = {}
 
 
+def owns_any() -> bool:
+    """Whether this process owns a run, or a folder for a moment."""
+    return bool(_OWNED)
+
+
 @contextmanager
 def _written_to_disk() -> Iterator[None]:
     try:

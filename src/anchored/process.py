@@ -18,8 +18,10 @@ from pathlib import Path
 import psutil
 
 from anchored.errors import DiskFull
+from anchored.lifeline import dismiss, guard
 
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+MOMENT = 0.5  # the same, where everything is to end at once
 TAIL = 40  # lines kept for an error message
 LONGEST_LINE = 64 * 1024  # bytes after which a line without an end is passed on
 # Put before a command, the shell waits for a line; without one, its parent is dead.
@@ -79,6 +81,7 @@ def run_command(
         start_new_session=True,
     )
     tail: deque[str] = deque(maxlen=TAIL)
+    guarding = guard(process.pid, GRACE)
     try:
         on_start()
         _let_go(process)
@@ -99,6 +102,7 @@ def run_command(
         # Children that outlive the command would go on writing into a tree that is taken away.
         _end_group(process)
         end_training(variables[RUN_ID])
+        dismiss(guarding)
     return Ending(status=process.returncode, timed_out=timed_out, tail=tuple(tail))
 
 
@@ -203,6 +207,17 @@ def end_training(run_id: str) -> None:
                     asked.add(process)
                     process.terminate()
         psutil.wait_procs(left, timeout=0.2)
+
+
+def end_descendants() -> None:
+    """Ends every process that comes of this one: asks first, and kills after a moment."""
+    left = psutil.Process().children(recursive=True)
+    for process in left:
+        with suppress(psutil.Error):
+            process.terminate()
+    for process in psutil.wait_procs(left, timeout=MOMENT)[1]:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _trainings(run_id: str) -> list[psutil.Process]:

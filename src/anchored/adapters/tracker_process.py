@@ -24,6 +24,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
 from anchored.errors import AnchoredError, TrackerFailed
+from anchored.lifeline import end_with_parent
 
 
 class Described(Protocol):
@@ -116,11 +117,13 @@ def _answered(
 
 if __name__ == "__main__":
     # What a library prints goes to the terminal, not among the answers.
-    answers_to = os.fdopen(os.dup(1), "wb")
+    requests_from, answers_to = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # Nor does it wait for the answer of a server when nobody is left to have it.
+    end_with_parent()
     # Importing makes a hundred thousand objects and no garbage; looking for some takes a tenth.
     gc.set_threshold(300_000, 20, 50)
     # Of a library that is not there, whoever makes the tracker says it better.
     with suppress(ImportError):
         importlib.import_module(sys.argv[1]).load(sys.argv[2])
-    serve(sys.stdin.buffer, answers_to)
+    serve(requests_from, answers_to)

@@ -7,7 +7,6 @@ import atexit
 import gc
 import importlib
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from anchored import __version__
+from anchored.cli.interruption import interruptible
 from anchored.decisions.redaction import redact, secret_values
 from anchored.decisions.shown import shown_lines, shown_output
 from anchored.errors import RESUME, AnchoredError, BadParam, DiskFull, TrainingFailed
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser().print_help()
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruptible(lambda: _interrupted(arguments))
     try:
         module = importlib.import_module(f"anchored.cli.{arguments.command}_command")
         code: int = module.run(arguments)
@@ -201,10 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AnchoredError as error:
         return _said(error, arguments)
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted\n")
-        if arguments.command in OPENING and _has_unfinished(arguments):
-            sys.stderr.write(f"hint: {RESUME}\n")
-        return INTERRUPTED
+        return _interrupted(arguments)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
@@ -280,18 +277,22 @@ def _write(text: str) -> None:
     sys.stderr.write(f"{shown_lines(text)}\n")
 
 
+def _interrupted(arguments: argparse.Namespace) -> int:
+    sys.stderr.write("error: interrupted\n")
+    if arguments.command in OPENING and _has_unfinished(arguments):
+        sys.stderr.write(f"hint: {RESUME}\n")
+    return INTERRUPTED
+
+
 def _has_unfinished(arguments: argparse.Namespace) -> bool:
-    """Whether runs have begun here that have not come to their end; asks nobody else."""
+    """Whether runs have begun here that nobody works on any more; asks nobody else."""
     with suppress(Exception):
         from anchored.journal import Journals
         from anchored.workspace import folder_of
 
-        return any(Journals(folder_of(getattr(arguments, "repo", None))).all())
+        journals = Journals(folder_of(getattr(arguments, "repo", None)))
+        return any(journals.claim(seen.key) for seen in journals.all())
     return False
-
-
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _count(text: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anchored.cli.console import steps_shown
+from anchored.cli.temporary_prefect import use_temporary_server
 from anchored.errors import AnchoredError, ServiceFailed
 from anchored.loopback import answers
 from anchored.stack_record import PREFECT, read_stack
@@ -38,6 +39,7 @@ def prefect_session(root: Path) -> Iterator[None]:
     settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
     with temporary_settings(settings), steps_shown() as say:
         if instead:
+            use_temporary_server()
             say(f"{instead}: starting one for this command, which takes ~10 s")
         try:
             yield

@@ -258,23 +258,25 @@ def _closed(repo: TrainingRepo, left: Unfinished, reason: str, ending: Ended) ->
         fail_cut_off(repo, left.key, reason)
         return f"{left.run.name} is closed as failed: {reason}"
     try:
-        said = f"{reason[:LONGEST_REASON]}; `anchored resume` finishes the run"
-        _leave_open(repo, left, said, ending)
+        leave_open(repo, left.key, reason, ending)
     finally:
         repo.journals.release(left.key)
     return f"{left.run.name} is left for `anchored resume`: {reason}"
 
 
-def _leave_open(repo: TrainingRepo, left: Unfinished, said: str, ending: Ended) -> None:
-    """Tells the tracker that nobody works on the run any more."""
-    repo = repo.bound(repo.journal(left.key))
-    repo.code.remove_worktree(repo.journals.tree(left.key))
-    run_id = left.run.run_id
+def leave_open(repo: TrainingRepo, key: str, reason: str, ending: Ended = Ended.KILLED) -> None:
+    """Tells the tracker that nobody works on the run any more, and that it can be resumed."""
+    journal = repo.journal(key)
+    repo, run = repo.bound(journal), journal.run
+    repo.code.remove_worktree(repo.journals.tree(key))
+    run_id = run.run_id
+    said = f"{reason[:LONGEST_REASON]}; `anchored resume` finishes the run"
     with suppress(UnknownRun):
-        if repo.tracker.run(run_id).tags.get(tags.STATE) == State.SEALED:
-            return  # all that is left to do is the branch
+        known = repo.tracker.run(run_id).tags
+        if known.get(tags.STATE) == State.SEALED or known.get(tags.ERROR):
+            return  # all that is left to do is the branch; or it was said already
         repo.tracker.log(run_id, tags={tags.ERROR: said, tags.STATE: str(State.FAILED)})
-        repo.tracker.end_run(run_id, ending, name=left.run.name, ended=now())
+        repo.tracker.end_run(run_id, ending, name=run.name, ended=now())
 
 
 def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:

@@ -125,7 +125,7 @@ def open_run(
     try:
         repo.code.keep(open_ref(journal.key), journal.pinned)
         return (begun and adopted(repo, begun)) or opened(repo, journal)
-    except Exception:
+    except BaseException:
         # No answer may still mean a run: a later resume looks for the attempt.
         repo.journals.release(journal.key)
         raise
