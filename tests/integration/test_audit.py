@@ -146,10 +146,11 @@ def test_a_corrupt_cache_and_a_stale_size_are_no_rot(repo: Repo, one: RunRecord)
 def test_a_commit_that_only_this_clone_has_is_unreachable(repo: Repo, one: RunRecord) -> None:
     repo.git("push", "--quiet", "origin", ":" + one.git.ref)
     repo.git("push", "--quiet", "origin", "HEAD:main")
-    assert found(repo) == [], "the branch leads to it"
+    assert found(repo) == [("one", "ref-missing")], "the branch leads to it"
     squashed = repo.git("commit-tree", "-m", "Squashed", "HEAD^{tree}", "-p", "HEAD~3")
     repo.git("push", "--quiet", "--force", "origin", f"{squashed}:main")
-    (finding,) = repo.audit().findings
+    lost, finding = repo.audit().findings
+    assert (lost.problem, "but not on the Git remote" in lost.detail) == (Problem.REF_MISSING, True)
     assert (finding.problem, one.git.commit in finding.detail) == (
         Problem.COMMIT_UNREACHABLE, True,
     )  # fmt: skip
@@ -165,7 +166,9 @@ def test_a_commit_that_is_nowhere_is_missing_and_its_objects_are_looked_for(
     for place in (repo.root, repo.origin):
         repo.git("gc", "--quiet", "--prune=now", cwd=place)
     in_store(repo, one.model[0].md5).unlink()
-    assert found(repo) == [("one", "commit-missing"), ("one", "object-missing")]
+    assert found(repo) == [
+        ("one", "ref-missing"), ("one", "commit-missing"), ("one", "object-missing"),
+    ]  # fmt: skip
 
 
 def test_a_fresh_clone_sees_all_and_keeps_its_refs(
@@ -197,7 +200,7 @@ def test_a_fresh_clone_sees_all_and_keeps_its_refs(
         shallow.audit()
     shallow.git("remote", "set-url", "origin", url)
     refs = shallow.git("show-ref")
-    assert shallow.audit().findings == ()
+    assert found(shallow) == [("one", "ref-missing")], "its commit was found in the history"
     assert shallow.git("show-ref") == refs
 
 
@@ -232,31 +235,41 @@ def test_without_a_git_remote_local_refs_count(repo: Repo) -> None:
     assert found(repo) == []
     repo.git("reset", "--quiet", "--hard", "HEAD~2")
     repo.git("update-ref", "-d", run.git.ref)
-    assert found(repo) == [("one", "commit-unreachable")]
+    assert found(repo) == [("one", "ref-missing"), ("one", "commit-unreachable")]
 
 
-def test_tags_that_were_tampered_with_do_not_match_the_pointers(repo: Repo, one: RunRecord) -> None:
+def test_tags_that_were_tampered_with_do_not_match_the_commit(repo: Repo, one: RunRecord) -> None:
     other = repo.run("two", params={"power": 2})
+    mismatch = [("one", "tag-mismatch")]
     client(repo).set_tag(one.run_id, "dvc_model_md5/models/model.bin", other.model[0].md5)
-    assert ("one", "pointer-mismatch") in found(repo)
+    assert found(repo) == mismatch
     client(repo).set_tag(one.run_id, "dvc_model_md5/models/model.bin", one.model[0].md5)
     assert found(repo) == []
-    client(repo).set_tag(one.run_id, "dvc_data_md5", "0" * 32)
-    (mismatch, missing) = repo.audit().findings
-    assert (mismatch.problem, missing.problem) == (
-        Problem.POINTER_MISMATCH, Problem.OBJECT_MISSING,
-    )  # fmt: skip
-    assert "data/numbers.csv" in mismatch.detail
     client(repo).set_tag(one.run_id, "dvc_data_md5", "../../../../etc/passwd")
-    assert ("one", "pointer-mismatch") in found(repo)
+    assert found(repo) == mismatch
     client(repo).set_tag(one.run_id, "dvc_data_md5", one.data[0].md5)
     client(repo).set_tag(one.run_id, "git_commit", "--upload-pack=touch /tmp/x")
-    assert found(repo)[0] == ("one", "commit-missing")
+    assert found(repo) == mismatch
     client(repo).set_tag(one.run_id, "anchored.record", "")  # as where it is too long for a tag
     client(repo).set_tag(one.run_id, "git_commit", one.git.commit)
     assert found(repo) == []
     client(repo).set_tag(one.run_id, "git_commit", one.git.source_commit)
-    assert found(repo) == [("one", "pointer-mismatch")], "the model's pointer is not there"
+    assert found(repo) == mismatch
+
+
+def test_the_tags_of_an_external_run_are_all_that_says_what_it_was(
+    repo: Repo, one: RunRecord
+) -> None:
+    commit, data = one.git.commit, one.data[0].md5
+    repo.foreign("model", git_commit=commit, dvc_data_md5=data, dvc_model_md5="0" * 32)
+    repo.foreign("path", git_commit=commit, dvc_data_md5="../../../../etc/passwd")
+    repo.foreign("commit", git_commit="--upload-pack=touch /tmp/x", dvc_data_md5=data)
+    assert sorted(found(repo)) == [
+        ("commit", "commit-missing"),
+        ("model", "object-missing"),
+        ("model", "pointer-mismatch"),
+        ("path", "pointer-mismatch"),
+    ]
 
 
 def test_the_environment_record_has_to_be_there_and_the_same(repo: Repo, one: RunRecord) -> None:
@@ -270,7 +283,7 @@ def test_the_environment_record_has_to_be_there_and_the_same(repo: Repo, one: Ru
     record.write_bytes(text)
     assert found(repo) == []
     client(repo).delete_tag(one.run_id, "anchored.environment_md5")
-    assert found(repo) == [("one", "environment-missing")]
+    assert found(repo) == [], "the commit has the hash"
 
 
 def test_runs_that_never_were_whole_are_told_apart_and_reproductions_left_out(
@@ -278,8 +291,7 @@ def test_runs_that_never_were_whole_are_told_apart_and_reproductions_left_out(
 ) -> None:
     two = repo.run("two", params={"power": 2})
     client(repo).set_tag(two.run_id, "anchored.state", "trained")
-    again = repo.run("again", params={"power": 3})
-    client(repo).set_tag(again.run_id, "anchored.reproduces", one.run_id)
+    repo.foreign("again", **{"anchored.state": "trained", "anchored.reproduces": one.run_id})
     repo.script("raise SystemExit(3)\n")
     with pytest.raises(RunFailed):
         repo.run("bad")
@@ -443,7 +455,7 @@ def test_the_command_and_its_flow(
     assert flow_run["state_type"] == "FAILED"
     said = flow_run["state"]["message"]
     assert (
-        "1 of 1 runs can no longer be reproduced (1 object-missing)\nhint: `anchored audit`" in said
+        "1 of 1 runs are not as they were sealed (1 object-missing)\nhint: `anchored audit`" in said
     )
     ours = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
     artifacts = {a["type"]: a for a in api("artifacts/filter", **ours)}
@@ -452,8 +464,10 @@ def test_the_command_and_its_flow(
     logs = api("logs/filter", logs={"flow_run_id": {"any_": [flow_run["id"]]}})
     assert any(finding["detail"] in entry["message"] for entry in logs)
     steps_run = {step["name"]: step for step in api("task_runs/filter", **ours)}
-    assert set(steps_run) == {"ask tracker", "ask git remote", "ask dvc remote", "tell"}
-    assert steps_run["ask git remote"]["task_inputs"]["subjects"]
+    assert set(steps_run) == {
+        "ask git remote", "ask tracker", "trace runs in git", "ask dvc remote", "tell",
+    }  # fmt: skip
+    assert steps_run["trace runs in git"]["task_inputs"]["subjects"]
 
     told = repo.anchored("audit", **prefect_server.env)
     assert told.returncode == 1
@@ -477,7 +491,9 @@ def test_hashing_tells_how_far_it_is(repo: Repo, one: RunRecord) -> None:
             told.append((done, total, unit))
 
     workspace = repo.open(Watching())
-    held = steps.holdings(workspace, steps.traces(workspace, steps.subjects(workspace)))
+    refs = steps.refs(workspace)
+    traces = steps.traces(workspace, steps.subjects(workspace, refs), refs)
+    held = steps.holdings(workspace, traces)
     (batch,) = steps.batches(held, deep=True)
     assert steps.rotten(workspace, batch) == {}
     assert told[-1] == (sum(held.sizes.values()), sum(held.sizes.values()), "B")

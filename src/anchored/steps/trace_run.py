@@ -66,6 +66,8 @@ def traced(repo: TrainingRepo, run: RunRecord) -> Traced:
     if record is not None and record.run.run_id == run.run_id:
         return _recorded(repo, run, record)
     source = run.git.source_commit if run.git.source_commit not in trouble else ""
+    # The tracker may name a ref, as that of the run that it reproduces: it has none of its own.
+    run = run.with_(git=replace(run.git, ref=""))
     return _tagged(repo, run, commit, source or commit, tuple(trouble.values()))
 
 
