@@ -54,6 +54,9 @@ def test_a_retrain_from_the_command_line(
         4950,
     )
     assert told["run"]["state"] == "sealed"
+    assert told["folder_behind"] == ["data/numbers.csv"]
+    assert "your folder has an earlier version of data/numbers.csv" in worse.stderr
+    assert (repo.root / "data/numbers.csv").read_text() != "1\n2\n"
     assert "refused: total 3, the champion's 4950: worse" in worse.stderr
     (flow_run,) = api("flow_runs/filter", flow_runs={"name": {"any_": ["worse"]}})
     assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", "Refused")
@@ -61,7 +64,7 @@ def test_a_retrain_from_the_command_line(
     # Two at once: the second waits, and finds nothing left to do.
     gate.unlink()
     archive.write_text("5000\n")
-    command = [sys.executable, "-m", "anchored", "retrain", "--name"]
+    command = [sys.executable, "-m", "anchored", "retrain", "--pull", "--name"]
     both = [
         subprocess.Popen(
             [*command, name], cwd=repo.root, env={**os.environ, **env}, text=True,
@@ -76,6 +79,8 @@ def test_a_retrain_from_the_command_line(
     outcomes = sorted(out.split(":")[0].split()[-1] for out, _ in said if "skipped" in out)
     assert outcomes == ["skipped"]
     assert "skipped" in said[both.index(waiting)][0]
+    assert (repo.root / "data/numbers.csv").read_text() == "5000\n"
+    assert repo.git("status", "--porcelain") == ""
     named = [run.name for run in repo.runs()]
     assert len(named) == 3
     shown = result_of(repo.anchored("show", "@challenger", "--json", **env))

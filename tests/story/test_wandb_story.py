@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from anchored.decisions.gate import Outcome
-from anchored.errors import AmbiguousRun
+from anchored.errors import AmbiguousRun, BadInput
 from anchored.steps.find_runs import found
+from anchored.steps.folder import behind_in_folder
 from tests.killed import assert_nothing_is_left, assert_published_is_whole, kill, resume
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo, result_of
@@ -64,7 +65,11 @@ def test_runs_are_facts_and_the_best_is_the_champion(offline: Repo) -> None:
     assert found(repo.open(), "@champion").run_id == retrained.run.run_id
     assert repo.reproduce("@champion").verdict == "identical"
 
+    with pytest.raises(BadInput, match="an earlier version of it"):
+        repo.run("v1", params={"power": 2})
+    assert behind_in_folder(repo.open(), pull=True) == ()
     again = repo.run("v1", params={"power": 2})
+    assert again.data == retrained.run.data
     with pytest.raises(AmbiguousRun) as refused:
         repo.reproduce("v1")
     assert [line.split()[0] for line in refused.value.candidates] == [again.run_id, first.run_id]
