@@ -158,15 +158,19 @@ def root_of(repo: str | Path | None, report: Report | None = None) -> Path:
     """The top level of the Git repository that is meant; of a URL's, in the clone kept for it.
 
     That clone is made where there is none, and brought to the tip of its branch where there is
-    one. Raises `NotReady` where there is no such repository, and `GitRemoteFailed` for a URL.
+    one. Raises `NotReady` where there is no such repository, `GitRemoteFailed` for a URL, and
+    `WrongUse` for one that this process does not take.
     """
     from anchored.ports import Silent
 
+    _check_taken(repo)
     if address := address_of(repo):
         return _clones().opened(address, report or Silent())
     from anchored.adapters.git_repo import GitRepo
 
-    return GitRepo.top_level(_start(repo))
+    root = GitRepo.top_level(_start(repo))
+    _check_taken(repo, root)  # a folder that is allowed may be in a repository that is not
+    return root
 
 
 def folder_of(repo: str | Path | None) -> Path:
@@ -176,6 +180,7 @@ def folder_of(repo: str | Path | None) -> Path:
     """
     if (address := address_of(repo)) is None:
         return root_of(repo)
+    _check_taken(repo)
     folder = _clones().folder(address)
     if not folder.is_dir():
         from anchored.errors import NotReady
@@ -205,6 +210,25 @@ def address_of(repo: str | Path | None) -> GitAddress | None:
 
     given = repo or os.environ.get("ANCHORED_REPO") or ""
     return git_address(given) if isinstance(given, str) else None
+
+
+def _check_taken(repo: str | Path | None, root: Path | None = None) -> None:
+    """Raises `WrongUse` for a repo that `ANCHORED_REPOS`, if it is set, does not let us open.
+
+    What comes from outside is a string; a `Path` is what we have opened before. `root` is where a
+    folder turned out to belong.
+    """
+    allowed = os.environ.get("ANCHORED_REPOS")
+    if allowed is None or isinstance(repo, Path):
+        return
+    from anchored.decisions.allowed_repos import check_taken
+    from anchored.decisions.git_address import git_address
+
+    own = os.environ.get("ANCHORED_REPO")
+    served = own and (git_address(own) or str(_start(own)))
+    check_taken(
+        address_of(repo) or str(root or _start(repo)), served=served or None, allowed=allowed
+    )
 
 
 def _clones() -> Clones:
