@@ -29,14 +29,14 @@ if (self.origin !== "null" && location.protocol.startsWith("http")) {
 
 
 @contextmanager
-def open_browser(root: Path) -> Iterator[Browser]:
+def open_browser(root: Path, *arguments: str) -> Iterator[Browser]:
     """A headless Chromium whose home is `root`, until the end of the block."""
     chromium = shutil.which("chromium")
     if chromium is None:
         raise ServiceMissing("chromium", how="run tests/services/install.sh, or install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=_QUIET, env=dict(clean_env(root))
+            executable_path=chromium, args=[*_QUIET, *arguments], env=dict(clean_env(root))
         )
         try:
             yield browser

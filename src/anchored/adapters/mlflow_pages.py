@@ -10,7 +10,10 @@ import os
 import sys
 from pathlib import Path
 
+from anchored.adapters.mlflow_place import make_database
+from anchored.decisions.page_requests import names_of
 from anchored.file_lock import locked
+from anchored.own_pages import OwnPages
 from anchored.ports import PageServer
 
 GRACE = 3  # seconds that open connections get when it is told to stop
@@ -22,7 +25,10 @@ SETTINGS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # Old runs in a folder are for looking at, too: MLflow 3.17 refuses them without this.
     "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
 }
+# It runs commands and changes files for whoever reaches the port (MLflow 3.17), without a login.
+ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 
 
 def page_server(uri: str, *, artifacts: str, lock: Path) -> PageServer:
@@ -37,6 +43,12 @@ def serve(uri: str, port: int, *, artifacts: str, lock: Path) -> None:
     one that only clients of a server understand. `lock` is the tracker's, for the migrations.
     """
     import uvicorn
+
+    # Its own check takes every name that begins like a private network's, and trusts the pages of
+    # all ports of this machine (MLflow 3.17.2): `OwnPages` does not.
+    names = names_of(port)
+    os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(names)
+    os.environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(f"http://{name}" for name in names)
     from mlflow import server
     from mlflow.server.handlers import initialize_backend_stores
 
@@ -44,11 +56,12 @@ def serve(uri: str, port: int, *, artifacts: str, lock: Path) -> None:
     os.environ[server.REGISTRY_STORE_URI_ENV_VAR] = uri
     os.environ[server.ARTIFACT_ROOT_ENV_VAR] = artifacts
     with locked(lock):
+        make_database(uri)
         initialize_backend_stores(uri, uri, artifacts)
     from mlflow.server.fastapi_app import app
 
     uvicorn.run(
-        app,
+        OwnPages(app, port, closed=[ASSISTANT]),
         host="127.0.0.1",
         port=port,
         access_log=False,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +28,16 @@ def database_of(uri: str) -> Path | None:
     """The file of a resolved SQLite URI; None for anything else, a database in memory too."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///(/[^?]+)(?:\?.*)?", uri)
     return Path(match[1]) if match else None
+
+
+def make_database(uri: str) -> None:
+    """Makes the file of a SQLite URI where there is none, for the owner and at most the group.
+
+    SQLite would let everybody read it who has an account here; the umask may let in fewer.
+    """
+    if file := database_of(uri):
+        with suppress(OSError):  # it is there, or MLflow says better why it cannot be
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o660))
 
 
 def folder_of(uri: str) -> Path:

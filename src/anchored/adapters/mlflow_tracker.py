@@ -21,7 +21,13 @@ from anchored.adapters.mlflow_experiments import MlflowExperiments
 from anchored.adapters.mlflow_failure import failure, is_absent
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
 from anchored.adapters.mlflow_pages import page_server
-from anchored.adapters.mlflow_place import database_of, folder_of, is_file_store, resolved
+from anchored.adapters.mlflow_place import (
+    database_of,
+    folder_of,
+    is_file_store,
+    make_database,
+    resolved,
+)
 from anchored.adapters.mlflow_registry import UPLOADING, MlflowRegistry
 from anchored.adapters.script_store import metrics_kept_in
 from anchored.decisions.redaction import redact, url_without_credentials
@@ -95,6 +101,7 @@ class MlflowTracker:
                 hint='see tracker.uri in anchored.toml, for example "sqlite:///mlflow.db"',
             )
         with locked(self._lock):
+            make_database(self.uri)
             return MlflowClient(tracking_uri=self.uri)
 
     @property
