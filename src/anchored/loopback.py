@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import urllib.request
@@ -9,7 +10,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 
-HOST = "127.0.0.1"
+from anchored.decisions.page_requests import HOST
 
 
 def free_port(wanted: int | None) -> int:
@@ -29,10 +30,16 @@ def answers(url: str, *, patience: float = 2) -> bool:
     return False
 
 
-def asked(url: str, question: dict[str, Any], *, patience: float = 5) -> Any:
-    """The JSON that a POST of JSON is answered with; None where it is not."""
+def asked(url: str, question: dict[str, Any], *, key: str = "", patience: float = 5) -> Any:
+    """The JSON that a POST of JSON is answered with; None where it is not.
+
+    `key` is what the server asks for, USER:PASSWORD.
+    """
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Basic {base64.b64encode(key.encode()).decode()}"
     request = urllib.request.Request(  # noqa: S310 - an address of ours
-        url, json.dumps(question).encode(), {"Content-Type": "application/json"}
+        url, json.dumps(question).encode(), headers
     )
     with (
         suppress(OSError, HTTPException, ValueError),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -15,10 +17,11 @@ from pathlib import Path
 
 import psutil
 
+from anchored.errors import NotReady
 from anchored.file_lock import locked
 
 FOLDER = Path(".dvc") / "anchored"
-FILE, LOCK = "stack.json", "lock"
+FILE, LOCK, KEY = "stack.json", "lock", "key"
 PREFECT, TRACKER, WORKER = "prefect", "tracker", "worker"
 CLOCK = 2.0  # seconds by which a process's start may seem to move when the clock is set
 
@@ -87,22 +90,53 @@ def read_stack(root: Path) -> StackRecord:
 
 def write_stack(root: Path, record: StackRecord) -> None:
     """Puts the record in the place of the one before, whole."""
-    file = root / FOLDER / FILE
-    part = file.with_name(f"{FILE}.part")
-    part.write_text(json.dumps(asdict(record), indent=1))
-    part.replace(file)
+    _write(root / FOLDER / FILE, json.dumps(asdict(record), indent=1))
 
 
 @contextmanager
 def stack_locked(root: Path, on_wait: Callable[[], None]) -> Iterator[Path]:
-    """The stack's folder, made if need be, for one at a time; the others say so and wait."""
+    """The stack's folder, made if need be, for one at a time; the others say so and wait.
+
+    Raises `NotReady` where it is another user's.
+    """
     folder = root / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.chmod(0o700)  # of an earlier version: open to all
+    except PermissionError as error:
+        raise NotReady(
+            f"the local stack in {folder} is another user's",
+            hint="who has started it ends it; in a clone of your own, `anchored up` starts yours",
+        ) from error
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n")
     with locked(folder / LOCK, on_wait=on_wait):
         yield folder
+
+
+def read_key(root: Path) -> str:
+    """What the stack's Prefect server asks for, USER:PASSWORD; empty where it has no key yet."""
+    with suppress(OSError, UnicodeError):
+        return (root / FOLDER / KEY).read_text().strip()
+    return ""
+
+
+def made_key(root: Path) -> str:
+    """The key of the repo's stack, made where there is none."""
+    if not (key := read_key(root)):
+        key = f"anchored:{secrets.token_urlsafe(32)}"
+        _write(root / FOLDER / KEY, f"{key}\n")
+    return key
+
+
+def _write(file: Path, text: str) -> None:
+    """A file for its owner's eyes only, whole at every moment."""
+    part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+    part.replace(file)
 
 
 def digest(*parts: str) -> str:
@@ -112,7 +146,5 @@ def digest(*parts: str) -> str:
 
 def page_of_tracker(root: Path, uri: str) -> str:
     """Where the local stack shows the tracker of a resolved URI; empty while it does not."""
-    if not (root / FOLDER / FILE).exists():
-        return ""
     record = read_stack(root)
     return record.url(TRACKER) if record.shows == digest(uri) and record.runs(TRACKER) else ""

@@ -60,8 +60,14 @@ def listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def posted(up: dict[str, Any], path: str) -> Any:
+    """What Prefect's API says to who has the key."""
+    login = httpx.BasicAuth(*Path(up["key"]).read_text().strip().split(":"))
+    return httpx.post(f"{up['api']}/{path}", json={}, timeout=30, auth=login).json()
+
+
 def flow_runs(up: dict[str, Any]) -> dict[str, str]:
-    found = httpx.post(f"{up['api']}/flow_runs/filter", json={}, timeout=30).json()
+    found = posted(up, "flow_runs/filter")
     return {run["name"]: run["state_type"] for run in found if run["state_type"] != "SCHEDULED"}
 
 
@@ -71,7 +77,9 @@ def started_by_name(
     subprocess.run(
         [sys.executable, "-m", "prefect", "deployment", "run", deployment, "-p",
          f"run_name={name}"],
-        env={**os.environ, "PREFECT_API_URL": up["api"]}, check=True, capture_output=True,
+        env={**os.environ, "PREFECT_API_URL": up["api"],
+             "PREFECT_API_AUTH_STRING": Path(up["key"]).read_text().strip()},
+        check=True, capture_output=True,
     )  # fmt: skip
 
 
@@ -91,7 +99,7 @@ def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
     assert up["schedules"] == {
         "audit/weekly": ["0 5 * * 1 Etc/UTC"], "retrain/nightly": ["0 3 * * * Etc/UTC"]
     }  # fmt: skip
-    deployed = httpx.post(f"{up['api']}/deployments/filter", json={}, timeout=30).json()
+    deployed = posted(up, "deployments/filter")
     assert {one["version"] for one in deployed} == {f"anchored {__version__}"}
     assert not Path(os.environ["PREFECT_HOME"]).exists()
     assert repo.git("status", "--porcelain") == before
@@ -128,7 +136,7 @@ def runs_show_on_its_pages(repo: Repo, up: dict[str, Any]) -> None:
     # So does one of the worker's, on the same repo.
     started_by_name(repo, up, "by-worker")
     wait_for(lambda: flow_runs(up).get("by-worker") == "COMPLETED", timeout=90, interval=0.3)
-    links = httpx.post(f"{up['api']}/artifacts/filter", json={}, timeout=30).json()
+    links = posted(up, "artifacts/filter")
     pages = [link["data"] for link in links if link["key"] == "tracker-sums"]
     assert len(pages) == 2
     assert all(f"({up['tracker']}/#/experiments/" in page for page in pages)

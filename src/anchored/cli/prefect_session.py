@@ -12,7 +12,7 @@ from anchored.cli.console import steps_shown
 from anchored.cli.temporary_prefect import use_temporary_server
 from anchored.errors import AnchoredError, ServiceFailed
 from anchored.loopback import answers
-from anchored.stack_record import PREFECT, read_stack
+from anchored.stack_record import PREFECT, read_key, read_stack
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -49,7 +49,8 @@ def prefect_session(root: Path) -> Iterator[None]:
             if _is_refusal(error):
                 raise ServiceFailed(
                     "the Prefect server refuses the user or password, or wants one",
-                    hint="set PREFECT_API_AUTH_STRING to USER:PASSWORD, as the server has it",
+                    hint="set PREFECT_API_AUTH_STRING to USER:PASSWORD, as the server has it; "
+                    "the local stack's is in order again after `anchored up`",
                 ) from error
             if _is_prefect_trouble(error):
                 raise ServiceFailed(
@@ -82,12 +83,25 @@ def _settings(root: Path) -> tuple[dict[Any, Any], str]:
     """What names the server to Prefect; else why a temporary one is needed."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_KEY,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_CUSTOM_HEADERS,
+    )
 
     if PREFECT_API_URL.value():
         return {}, ""
     stack, instead = _of_stack(root)
-    return {PREFECT_API_URL: stack} if stack else {}, instead
+    if not stack:
+        return {}, instead
+    # The stack's own key, and nothing that was meant for another server.
+    return {
+        PREFECT_API_URL: stack,
+        PREFECT_API_AUTH_STRING: read_key(root) or None,
+        PREFECT_API_KEY: None,
+        PREFECT_CLIENT_CUSTOM_HEADERS: {},
+    }, ""
 
 
 def _of_stack(root: Path) -> tuple[str, str]:

@@ -29,6 +29,7 @@ def places(stack: Standing, here: str, repo: str | None) -> Table:
     table.add_column(overflow="fold")
     rows = {
         "Prefect": stack.prefect,
+        "to log in": _login(stack, here),
         stack.title or "tracker": stack.tracker,
         "to see runs": stack.hint,
         "deployments": "  ".join(stack.deployments),
@@ -57,6 +58,14 @@ def processes(stack: Standing) -> Table:
         table.add_row(name, state, str(part.pid), since, human_size(part.memory))
     table.add_row("in all", "", "", "", human_size(stack.memory))
     return table
+
+
+def _login(stack: Standing, here: str) -> str:
+    """How a browser is let in; not the key itself, which a terminal's log would keep."""
+    if stack.key is None:
+        return ""
+    file = quote(_seen_from(here, str(stack.key)))
+    return f"`cat {file}` prints what Prefect asks for, once in each browser"
 
 
 def _scheduled(deployments: Mapping[str, Sequence[str]]) -> str:

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from anchored import __version__
+from anchored.decisions.page_requests import HOST
 from anchored.errors import ServiceFailed
-from anchored.loopback import HOST, answers, asked
+from anchored.loopback import answers, asked
 from anchored.ports import Pages
-from anchored.stack.processes import environment
+from anchored.stack.processes import environment, opened
 from anchored.stack_record import PREFECT, TRACKER, WORKER, digest
 
+# It may not be imported here: Prefect is the command line's to know.
+SERVER = "anchored.cli.prefect_server"
 POOL, WORKER_NAME = "anchored", "local stack"
+OWNER_ONLY = 0o077  # the umask of what makes files in the stack's folder alone
 QUERY = 2  # seconds between two questions of the worker for work
 DEPLOYING = 180.0  # seconds; it takes 2 to 4
 # In memory (Prefect 3.8's default) a server that is killed forgets who holds a deployment's slot,
@@ -39,14 +43,15 @@ QUIET = {
 class Part:
     """A process of the stack. `answers` takes when it was started, in seconds since the epoch.
 
-    `leads_to` is an address that files and our environment lead it to.
+    `leads_to` is an address that files and our environment lead it to. `umask` is as for `launch`.
     """
 
     title: str
     argv: tuple[str, ...]
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(repr=False)
     answers: Callable[[float], bool]
     leads_to: str = field(default="", repr=False)
+    umask: int = -1
 
     @property
     def made_of(self) -> str:
@@ -69,28 +74,38 @@ class Wanted:
     pages: Pages
 
 
-def parts_of(folder: Path, *, wanted: Wanted, ports: Mapping[str, int]) -> dict[str, Part]:
-    """The parts by name, in the order of their start; the tracker's if there is one to serve."""
+def parts_of(
+    folder: Path, *, wanted: Wanted, ports: Mapping[str, int], key: str
+) -> dict[str, Part]:
+    """The parts by name, in the order of their start; the tracker's if there is one to serve.
+
+    `key` is what Prefect's server asks for. It is in their environment, which nobody else sees.
+    """
     # -P: the folder that they run in is not one to import from.
     python, prefect = (sys.executable, "-P", "-m"), f"http://{HOST}:{ports[PREFECT]}"
-    tests = tests_of(ports)
+    tests = tests_of(ports, key)
     client = QUIET | {
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": f"{prefect}/api",
+        "PREFECT_API_AUTH_STRING": key,
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
     }
     parts = {
         PREFECT: Part(
             title="Prefect",
-            argv=(*python, "prefect", "server", "start"),
-            # Without the port in its settings the UI asks another one.
+            argv=(*python, SERVER),
             settings=client
             | {
                 "PREFECT_SERVER_API_HOST": HOST,
                 "PREFECT_SERVER_API_PORT": str(ports[PREFECT]),
+                "PREFECT_SERVER_API_AUTH_STRING": key,
+                "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": prefect,
+                # The UI asks the server that it came from, by whatever name.
+                "PREFECT_SERVER_UI_API_URL": "/api",
                 "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
             },
             answers=tests[PREFECT],
+            umask=OWNER_ONLY,
         )
     }
     if (server := wanted.pages.server) is not None:
@@ -105,20 +120,24 @@ def parts_of(folder: Path, *, wanted: Wanted, ports: Mapping[str, int]) -> dict[
         argv=(*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process",
               "--name", WORKER_NAME),
         settings=client
-        | {"ANCHORED_REPO": wanted.served, "PREFECT_WORKER_QUERY_SECONDS": str(QUERY)},
+        | {
+            "ANCHORED_REPO": wanted.served,
+            "ANCHORED_REPOS": "",  # and no other
+            "PREFECT_WORKER_QUERY_SECONDS": str(QUERY),
+        },
         answers=tests[WORKER],
         leads_to=wanted.tracker_uri,
     )  # fmt: skip
     return parts
 
 
-def tests_of(ports: Mapping[str, int]) -> dict[str, Callable[[float], bool]]:
+def tests_of(ports: Mapping[str, int], key: str) -> dict[str, Callable[[float], bool]]:
     """By part whether it answers, as `Part` has it."""
     prefect = f"http://{HOST}:{ports[PREFECT]}"
     return {
         PREFECT: lambda _since: answers(f"{prefect}/api/health"),
         TRACKER: lambda _since: answers(f"http://{HOST}:{ports[TRACKER]}/"),
-        WORKER: lambda since: _worker_is_there(prefect, since),
+        WORKER: lambda since: _worker_is_there(prefect, since, key),
     }
 
 
@@ -143,7 +162,7 @@ def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
     # Deployed from a folder of the training repo's: the version of that says nothing.
     own = {**settings, "ANCHORED_VERSION": f"anchored {__version__}"}
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as stream:
+    with opened(log, "wb") as stream:
         try:
             done = subprocess.run(
                 argv,
@@ -153,6 +172,7 @@ def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 timeout=DEPLOYING,
+                umask=OWNER_ONLY,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
@@ -162,15 +182,15 @@ def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
         raise failed("`prefect deploy` failed", log)
 
 
-def deployments(prefect: str) -> dict[str, tuple[str, ...]]:
+def deployments(prefect: str, key: str) -> dict[str, tuple[str, ...]]:
     """By name `FLOW/DEPLOYMENT` all that is deployed to a server, with the schedules it keeps.
 
     Those are `CRON TIMEZONE` as in prefect.yaml; one that somebody has paused is none.
     """
-    flows = {flow["id"]: flow["name"] for flow in _all(f"{prefect}/api/flows/filter")}
+    flows = {flow["id"]: flow["name"] for flow in _all(f"{prefect}/api/flows/filter", key)}
     found = {
         f"{flows.get(d['flow_id'], '?')}/{d['name']}": () if d["paused"] else _kept(d["schedules"])
-        for d in _all(f"{prefect}/api/deployments/filter")
+        for d in _all(f"{prefect}/api/deployments/filter", key)
     }
     return dict(sorted(found.items()))
 
@@ -191,8 +211,8 @@ def failed(what: str, log: Path) -> ServiceFailed:
     return ServiceFailed(f"{what}; it said last:{lines}", hint=f"all of it is in {log}")
 
 
-def _worker_is_there(prefect: str, since: float) -> bool:
-    workers = asked(f"{prefect}/api/work_pools/{POOL}/workers/filter", {})
+def _worker_is_there(prefect: str, since: float, key: str) -> bool:
+    workers = asked(f"{prefect}/api/work_pools/{POOL}/workers/filter", {}, key=key)
     return any(
         worker["name"] == WORKER_NAME
         and worker["status"] == "ONLINE"
@@ -201,5 +221,5 @@ def _worker_is_there(prefect: str, since: float) -> bool:
     )
 
 
-def _all(url: str) -> list[dict[str, Any]]:
-    return list(asked(url, {"limit": 200}) or ())
+def _all(url: str, key: str) -> list[dict[str, Any]]:
+    return list(asked(url, {"limit": 200}, key=key) or ())

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -18,16 +19,17 @@ KILLED = 10.0  # seconds for those that were killed to be gone
 
 
 def launch(
-    argv: Sequence[str], *, folder: Path, settings: Mapping[str, str], log: Path
+    argv: Sequence[str], *, folder: Path, settings: Mapping[str, str], log: Path, umask: int = -1
 ) -> psutil.Process:
     """Starts a process in a session of its own, which outlives this process and its terminal.
 
-    Its environment is ours with `settings` on top, but for settings of another Prefect.
+    Its environment is ours with `settings` on top, but for settings of another Prefect. `umask`
+    takes rights from the files that it makes; without one it is ours.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LARGEST_LOG:
         log.replace(log.with_name(f"{log.name}.1"))
-    with log.open("ab") as stream:
+    with opened(log, "ab") as stream:
         process = subprocess.Popen(
             list(argv),
             cwd=folder,
@@ -36,10 +38,17 @@ def launch(
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=umask,
         )
     # Nobody waits for it: whether it has ended, psutil tells.
     process.returncode = 0
     return psutil.Process(process.pid)
+
+
+def opened(log: Path, mode: str) -> IO[bytes]:
+    """A log that its owner alone may read: it holds what training printed."""
+    stream: IO[bytes] = open(log, mode, opener=lambda file, how: os.open(file, how, 0o600))  # noqa: SIM115
+    return stream
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
@@ -80,6 +89,16 @@ def tree_of(leader: psutil.Process) -> list[psutil.Process]:
     with suppress(psutil.Error):
         return [leader, *leader.children(recursive=True)]
     return [leader]
+
+
+def listens(leader: psutil.Process, port: int) -> bool:
+    """Whether it is this process, or one that it started, that takes the connections to a port."""
+    for process in tree_of(leader):
+        with suppress(psutil.Error):
+            for one in process.net_connections("tcp"):
+                if one.status == psutil.CONN_LISTEN and one.laddr.port == port:
+                    return True
+    return False
 
 
 def strays(folder: Path) -> list[psutil.Process]:

@@ -9,7 +9,16 @@ from typing import Any
 
 from anchored.stack.parts import deployments, tests_of
 from anchored.stack.processes import memory_of, tree_of
-from anchored.stack_record import FOLDER, PREFECT, TRACKER, WORKER, StackRecord, read_stack
+from anchored.stack_record import (
+    FOLDER,
+    KEY,
+    PREFECT,
+    TRACKER,
+    WORKER,
+    StackRecord,
+    read_key,
+    read_stack,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,8 @@ class PartStanding:
 class Standing:
     """The stack as it is. URLs of what does not run are empty; None is a part that does not.
 
-    `title` is the tracker's name, `hint` how to look at it where no browser does.
+    `title` is the tracker's name, `hint` how to look at it where no browser does. `key` is the file
+    of what Prefect asks for, None where it asks for nothing.
     """
 
     folder: Path
@@ -43,6 +53,7 @@ class Standing:
     tracker: str = ""
     title: str = ""
     hint: str = ""
+    key: Path | None = None
     deployments: dict[str, tuple[str, ...]] = field(default_factory=dict)  # with schedules
     parts: dict[str, PartStanding | None] = field(default_factory=dict)
 
@@ -66,6 +77,7 @@ class Standing:
             "up": self.is_up,
             "prefect": self.prefect,
             "api": self.prefect and f"{self.prefect}/api",
+            "key": str(self.key or ""),
             "tracker": self.tracker,
             "deployments": list(self.deployments),
             "schedules": {name: list(when) for name, when in self.deployments.items() if when},
@@ -87,7 +99,8 @@ def standing(root: Path) -> Standing:
     if not record.processes:
         return known
     names = [PREFECT, *([TRACKER] if record.shows else []), WORKER]
-    tests = tests_of(record.ports)
+    key = read_key(root)
+    tests = tests_of(record.ports, key)
     parts = {name: _part(record, name, tests[name]) for name in names}
     prefect = parts[PREFECT]
     return Standing(
@@ -96,8 +109,9 @@ def standing(root: Path) -> Standing:
         prefect=record.url(PREFECT) if prefect else "",
         title=record.title,
         hint=record.hint,
+        key=folder / KEY if prefect and key else None,
         tracker=record.url(TRACKER) if parts.get(TRACKER) else record.elsewhere,
-        deployments=deployments(record.url(PREFECT)) if prefect and prefect.answers else {},
+        deployments=deployments(record.url(PREFECT), key) if prefect and prefect.answers else {},
         parts=parts,
     )
 

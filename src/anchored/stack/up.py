@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from anchored.stack.parts import (
     made_of_deployments,
     parts_of,
 )
-from anchored.stack.processes import children_of, end, launch, strays
+from anchored.stack.processes import children_of, end, launch, listens, strays
 from anchored.stack.standing import Standing, logs_of, standing
 from anchored.stack_record import (
     PREFECT,
@@ -30,6 +32,7 @@ from anchored.stack_record import (
     StackRecord,
     Started,
     digest,
+    made_key,
     read_stack,
     stack_locked,
     write_stack,
@@ -48,6 +51,7 @@ def bring_up(root: Path, wanted: Wanted, report: Report) -> Standing:
     if not (root / ".dvc").is_dir():
         raise NotReady(f"{root} is not set up for DVC", hint="run `anchored init`")
     with stack_locked(root, lambda: report.say("another `anchored` is at work; waiting")) as folder:
+        _close(folder)
         stack = _Stack(root, folder, wanted, report)
         try:
             stack.bring_up()
@@ -63,13 +67,17 @@ class _Stack:
     def __init__(self, root: Path, folder: Path, wanted: Wanted, report: Report) -> None:
         self._root, self._folder, self._report = root, folder, report
         self._record = _noted(read_stack(root), wanted)
-        self._parts = parts_of(folder, wanted=wanted, ports=self._record.ports)
+        self._key = made_key(root)
+        self._parts = parts_of(folder, wanted=wanted, ports=self._record.ports, key=self._key)
         self._begun: list[str] = []
 
     def bring_up(self) -> None:
         """All parts, those that wait for nobody at once."""
         # A tracker that is to be seen elsewhere by now is no longer ours to show.
         gone = [name for name in self._record.processes if name not in self._parts]
+        # Another worker is wanted: this one ends while its server hears what its flow runs say.
+        if self._is_other(WORKER):
+            gone.append(WORKER)
         self._record = ended(self._root, self._record, gone)
         servers = [name for name in self._parts if name != WORKER]
         for name in servers:
@@ -100,17 +108,22 @@ class _Stack:
             if not anew and self._keeps(name, part):
                 return
             self._record = ended(self._root, self._record, [name])
-        log = self._log(name)
         self._report.say(f"starting {part.title}")
         self._begun.append(name)
-        process = launch(part.argv, folder=self._folder, settings=part.settings, log=log)
+        process = launch(
+            part.argv,
+            folder=self._folder,
+            settings=part.settings,
+            log=self._log(name),
+            umask=part.umask,
+        )
         started = Started(process.pid, process.create_time(), part.made_of)
         self._note(processes={**self._record.processes, name: started})
 
     def _keeps(self, name: str, part: Part) -> bool:
         """Whether what runs is what is wanted, and works."""
         started = self._record.processes[name]
-        if started.made_of != part.made_of:
+        if self._is_other(name):
             return False
         deadline = time.monotonic() + ANSWERING
         while self._record.runs(name) and time.monotonic() < deadline:
@@ -119,12 +132,17 @@ class _Stack:
             time.sleep(0.2)
         return False
 
+    def _is_other(self, name: str) -> bool:
+        """Whether what was started is not what is wanted."""
+        started = self._record.processes.get(name)
+        return started is not None and started.made_of != self._parts[name].made_of
+
     def _await(self, name: str) -> None:
         if name not in self._begun:
             return
         part, started = self._parts[name], self._record.processes[name]
-        deadline = time.monotonic() + STARTING
-        while not part.answers(started.created):
+        port, deadline = self._record.ports.get(name), time.monotonic() + STARTING
+        while not part.answers(started.created) or not _is_at(started, port):
             if started.process() is None:
                 raise failed(f"{part.title} ended instead of starting", self._log(name))
             if time.monotonic() > deadline:
@@ -134,7 +152,7 @@ class _Stack:
 
     def _deploy(self) -> None:
         wanted, prefect = made_of_deployments(), self._record.url(PREFECT)
-        if self._record.deployed == wanted and deployments(prefect):
+        if self._record.deployed == wanted and deployments(prefect, self._key):
             return
         self._report.say("deploying the flows")
         deploy(self._folder, self._parts[WORKER].settings, self._log("deploy"))
@@ -146,6 +164,23 @@ class _Stack:
     def _note(self, **changes: object) -> None:
         self._record = replace(self._record, **changes)  # type: ignore[arg-type]
         write_stack(self._root, self._record)
+
+
+def _close(folder: Path) -> None:
+    """Takes from all others what they might do with files that an earlier version has made."""
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # a file that comes and goes
+            if not file.is_symlink() and (mode := stat.S_IMODE(file.stat().st_mode)) & 0o077:
+                file.chmod(mode & 0o700)
+
+
+def _is_at(started: Started, port: int | None) -> bool:
+    """Whether it is the process itself that answers at its port, if it has one.
+
+    Whoever takes a port that was free a moment ago would be asked with the stack's key.
+    """
+    process = started.process()
+    return port is None or (process is not None and listens(process, port))
 
 
 def _noted(record: StackRecord, wanted: Wanted) -> StackRecord:

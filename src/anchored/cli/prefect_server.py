@@ -1,0 +1,29 @@
+"""Prefect's server as the local stack has it: for its own pages and for programs.
+
+`prefect server start` answers whoever asks, by any name (Prefect 3.8.8). What it would serve, with
+its services and its UI, is served here behind `OwnPages`. Its settings come from the environment.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Serves until it is told to stop."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
+
+    from anchored.own_pages import OwnPages
+
+    settings = get_current_settings().server
+    uvicorn.run(
+        OwnPages(create_app(final=True), settings.api.port),
+        host=settings.api.host,
+        port=settings.api.port,
+        log_level=settings.logging_level.lower(),
+        lifespan="on",
+    )
+
+
+if __name__ == "__main__":
+    main()
