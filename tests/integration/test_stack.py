@@ -289,9 +289,10 @@ def test_what_does_not_come_up_or_is_interrupted_leaves_nothing(stacked: Repo) -
     assert pids(repo) == {}
 
     database.unlink()
-    with up_in_background(repo) as starting:
-        wait_for(lambda: len(pids(repo)) == 2, timeout=30)
-        starting.send_signal(signal.SIGINT)
-        said = starting.communicate(timeout=60)[1]
-    assert starting.returncode == 130, said
-    assert strays(repo.root / FOLDER) == []
+    for way in (signal.SIGINT, signal.SIGHUP):
+        with up_in_background(repo) as starting:
+            wait_for(lambda: len(pids(repo)) == 2, timeout=30)
+            starting.send_signal(way)
+            said = starting.communicate(timeout=60)[1]
+        assert starting.returncode == 130, said
+        assert strays(repo.root / FOLDER) == []

@@ -14,6 +14,7 @@ from anchored.ports import Pages, Silent
 from anchored.stack import parts, processes, up
 from anchored.stack.parts import Wanted
 from anchored.stack_record import FOLDER, Started
+from tests.services.loopback import free_port
 from tests.services.process import wait_for
 
 # A leader that ends when asked, and a child that does not.
@@ -41,6 +42,22 @@ def test_what_an_interrupted_start_had_no_time_to_note_is_ended(tmp_path: Path) 
     assert processes.is_gone(lost)
     assert processes.strays(folder) == [noted], "what was up before stays"
     processes.end([noted], grace=5)
+
+
+def test_who_listens_on_a_port_is_told_from_others(tmp_path: Path) -> None:
+    script = "import socket, time; s = socket.create_server(('127.0.0.1', {})); time.sleep(600)"
+    port, log = free_port(), tmp_path / "log"
+    serving, other = (
+        processes.launch(argv, folder=tmp_path, settings={}, log=log)
+        for argv in ([sys.executable, "-c", script.format(port)], ["sleep", "600"])
+    )
+    try:
+        wait_for(lambda: processes.listens(serving, port), timeout=30)
+        assert not processes.listens(other, port)
+        assert not processes.listens(serving, port + 1)
+        assert log.stat().st_mode & 0o077 == 0
+    finally:
+        processes.end([serving, other], grace=5)
 
 
 def test_deployments_that_never_end_are_the_servers_failure(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
+
+from anchored.adapters.mlflow_place import make_database, resolved
 from anchored.adapters.mlflow_tracker import MlflowTracker
 from anchored.adapters.wandb_offline import OfflineRuns
 from anchored.adapters.wandb_online import OnlineRuns
@@ -51,3 +55,23 @@ def test_w_and_b_online_is_the_page_of_the_project() -> None:
     assert tracker.picture_url(*PICTURE) == "", "for users of W&B alone"
     assert at("https://wandb.example.org", "").pages() == Pages("https://wandb.example.org")
     assert at("https://api.wandb.ai", "team").pages().url.endswith("/team/sea%20level")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o640), (0o002, 0o660), (0o077, 0o600)])
+def test_a_database_that_we_make_is_not_for_everybody(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    uri = resolved("sqlite:///mlflow.db", tmp_path)
+    before = os.umask(umask)
+    try:
+        make_database(uri)
+    finally:
+        os.umask(before)
+    file = tmp_path / "mlflow.db"
+    assert file.stat().st_mode & 0o777 == mode
+    file.write_bytes(b"mine")
+    make_database(uri)
+    make_database("https://mlflow.example.org")
+    make_database(f"sqlite:///{tmp_path}/nowhere/mlflow.db")
+    assert file.read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]

@@ -6,6 +6,8 @@ its services and its UI, is served here behind `OwnPages`. Its settings come fro
 
 from __future__ import annotations
 
+import os
+
 
 def main() -> None:
     """Serves until it is told to stop."""
@@ -16,8 +18,11 @@ def main() -> None:
     from anchored.own_pages import OwnPages
 
     settings = get_current_settings().server
+    app = create_app(final=True)
+    # From here on, what is written is the stack's own; before, the UI, beside Prefect's code.
+    os.umask(0o077)
     uvicorn.run(
-        OwnPages(create_app(final=True), settings.api.port),
+        OwnPages(app, settings.api.port),
         host=settings.api.host,
         port=settings.api.port,
         log_level=settings.logging_level.lower(),

@@ -23,8 +23,9 @@ def run(arguments: Namespace) -> int:
     # A script's background has made us deaf to it, and what we start would stay so: the worker
     # is stopped by SIGINT, which it sends to itself (Prefect 3.8.8).
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A terminal that is closed while things come up interrupts as Ctrl-C does.
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    # A terminal that is closed while things come up interrupts as Ctrl-C does, but with `nohup`.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     given = getattr(arguments, "repo", None)
     repo = open_repo(given)
     wanted = Wanted(

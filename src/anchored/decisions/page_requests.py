@@ -33,7 +33,7 @@ def refusal(
         said.setdefault(name, []).append(value.decode("latin-1"))
     named = said.get(b"host", [])
     if len(named) != 1 or named[0].lower() not in hosts:
-        return "this server goes by another name"
+        return f"this server answers as {' and '.join(hosts)} alone"
     # Its own name is an origin of its own: what listens there by IPv6 may be somebody else.
     if any(origin != f"http://{named[0].lower()}" for origin in said.get(b"origin", [])):
         return "asked by a page of another origin"

@@ -22,7 +22,6 @@ from anchored.stack_record import PREFECT, TRACKER, WORKER, digest
 # It may not be imported here: Prefect is the command line's to know.
 SERVER = "anchored.cli.prefect_server"
 POOL, WORKER_NAME = "anchored", "local stack"
-OWNER_ONLY = 0o077  # the umask of what makes files in the stack's folder alone
 QUERY = 2  # seconds between two questions of the worker for work
 DEPLOYING = 180.0  # seconds; it takes 2 to 4
 # In memory (Prefect 3.8's default) a server that is killed forgets who holds a deployment's slot,
@@ -43,7 +42,7 @@ QUIET = {
 class Part:
     """A process of the stack. `answers` takes when it was started, in seconds since the epoch.
 
-    `leads_to` is an address that files and our environment lead it to. `umask` is as for `launch`.
+    `leads_to` is an address that files and our environment lead it to.
     """
 
     title: str
@@ -51,7 +50,6 @@ class Part:
     settings: Mapping[str, str] = field(repr=False)
     answers: Callable[[float], bool]
     leads_to: str = field(default="", repr=False)
-    umask: int = -1
 
     @property
     def made_of(self) -> str:
@@ -105,7 +103,6 @@ def parts_of(
                 "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
             },
             answers=tests[PREFECT],
-            umask=OWNER_ONLY,
         )
     }
     if (server := wanted.pages.server) is not None:
@@ -172,7 +169,7 @@ def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 timeout=DEPLOYING,
-                umask=OWNER_ONLY,
+                umask=0o077,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:

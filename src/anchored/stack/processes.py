@@ -19,12 +19,11 @@ KILLED = 10.0  # seconds for those that were killed to be gone
 
 
 def launch(
-    argv: Sequence[str], *, folder: Path, settings: Mapping[str, str], log: Path, umask: int = -1
+    argv: Sequence[str], *, folder: Path, settings: Mapping[str, str], log: Path
 ) -> psutil.Process:
     """Starts a process in a session of its own, which outlives this process and its terminal.
 
-    Its environment is ours with `settings` on top, but for settings of another Prefect. `umask`
-    takes rights from the files that it makes; without one it is ours.
+    Its environment is ours with `settings` on top, but for settings of another Prefect.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LARGEST_LOG:
@@ -38,7 +37,6 @@ def launch(
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            umask=umask,
         )
     # Nobody waits for it: whether it has ended, psutil tells.
     process.returncode = 0

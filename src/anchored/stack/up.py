@@ -110,13 +110,8 @@ class _Stack:
             self._record = ended(self._root, self._record, [name])
         self._report.say(f"starting {part.title}")
         self._begun.append(name)
-        process = launch(
-            part.argv,
-            folder=self._folder,
-            settings=part.settings,
-            log=self._log(name),
-            umask=part.umask,
-        )
+        log = self._log(name)
+        process = launch(part.argv, folder=self._folder, settings=part.settings, log=log)
         started = Started(process.pid, process.create_time(), part.made_of)
         self._note(processes={**self._record.processes, name: started})
 
