@@ -21,25 +21,14 @@ from typing import IO, Any, Self
 
 from anchored.errors import DiskFull
 from anchored.file_lock import locked
+from anchored.own_folder import OWN, own_folder
 from anchored.records import Environment, RunRecord
 
 SCRATCH = "scratch-"  # prefix of a folder's name
 ROOM = 1 << 20  # bytes: enough for a journal and for the names of what training left
-OWN = Path(".dvc") / "anchored"  # all that is ours in a repository, for its owner's eyes alone
 FOLDER = OWN / "runs"
 # Runs that an earlier version opened are finished from there.
 EARLIER = Path(".dvc") / "tmp" / "anchored"
-
-
-def own_folder(root: Path) -> Path:
-    """The folder of all that is ours in a repository, made if need be; Git overlooks it."""
-    folder = root / OWN
-    if not folder.is_dir():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ignored = folder / ".gitignore"
-    if not ignored.exists():
-        ignored.write_text("*\n")
-    return folder
 
 
 class Step(IntEnum):

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import psutil
 
-from anchored.errors import NotReady
 from anchored.file_lock import locked
+from anchored.own_folder import OWN, own_folder
 
-FOLDER = Path(".dvc") / "anchored"
+FOLDER = OWN
 FILE, LOCK, KEY = "stack.json", "lock", "key"
 PREFECT, TRACKER, WORKER = "prefect", "tracker", "worker"
 CLOCK = 2.0  # seconds by which a process's start may seem to move when the clock is set
@@ -99,18 +99,7 @@ def stack_locked(root: Path, on_wait: Callable[[], None]) -> Iterator[Path]:
 
     Raises `NotReady` where it is another user's.
     """
-    folder = root / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    try:
-        folder.chmod(0o700)  # of an earlier version: open to all
-    except PermissionError as error:
-        raise NotReady(
-            f"the local stack in {folder} is another user's",
-            hint="who has started it ends it; in a clone of your own, `anchored up` starts yours",
-        ) from error
-    ignored = folder / ".gitignore"
-    if not ignored.exists():
-        ignored.write_text("*\n")
+    folder = own_folder(root)
     with locked(folder / LOCK, on_wait=on_wait):
         yield folder
 

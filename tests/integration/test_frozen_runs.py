@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from anchored.errors import TrainingFailed
-from anchored.journal import OWN, Step, new_key
+from anchored.journal import Step, new_key
+from anchored.own_folder import OWN
 from anchored.records import FlowLink, RunRecord
 from anchored.steps import open_run
 from tests.killed import assert_nothing_is_left, kill, resume, wait_for
