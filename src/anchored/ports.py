@@ -227,13 +227,17 @@ class CodeRepo(Protocol):
     def keep(self, ref: str, commit: str) -> None:
         """Points a ref of this repository at a commit."""
 
+    def create(self, ref: str, commit: str) -> None:
+        """Makes a ref of this repository. Raises `NotReady` where it is on another commit."""
+
     def forget(self, ref: str) -> None:
         """Takes a ref of this repository away. Nothing there is no error."""
 
     def publish(self, ref: str) -> None:
-        """Pushes a ref to the Git remote and sees it there; without a remote, does nothing.
+        """Makes a ref on the Git remote and sees it there; without a remote, does nothing.
 
-        Raises `GitRemoteFailed`; `transient` tells a lost connection from a refusal.
+        One that is there on another commit is never moved. Raises `GitRemoteFailed`; `transient`
+        tells a lost connection from a refusal.
         """
 
     def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:

@@ -12,8 +12,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from anchored.decisions.audit import Problem
-from anchored.errors import NotReady
-from anchored.records import RunRecord, Verdict
+from anchored.errors import GitRemoteFailed, NotReady
+from anchored.records import FlowLink, RunRecord, Verdict
+from anchored.steps import open_run
 from anchored.steps.find_runs import found
 from anchored.steps.reproduce import Request
 from anchored.steps.trace_run import traced
@@ -204,3 +205,20 @@ def test_a_run_that_says_sealed_without_a_ref_of_its_own(repo: Repo) -> None:
     )  # fmt: skip
     assert ("forged", "ref-missing") in problems(repo)
     assert traced(repo.open(), found(repo.open(), forged)).is_recorded is False
+
+
+def test_an_id_that_a_tracker_gives_twice_moves_no_ref(repo: Repo) -> None:
+    sealed = repo.run("one")
+    workspace = repo.open()
+    key = open_run.open_run(workspace, open_run.RunRequest(name="two"), FlowLink()).key
+    journal = workspace.journal(key)
+    theirs, ours = sealed.git.ref, f"refs/anchored/runs/{journal.run.run_id}"
+    repo.git("push", "--quiet", "origin", f"{theirs}:{ours}")
+    with pytest.raises(GitRemoteFailed, match="stale info"):
+        repo.finish(key)
+    assert repo.git("ls-remote", "origin", ours).split()[0] == sealed.git.commit
+    workspace.journals.claim(key)
+    workspace.journals.write(journal.at(journal.step, run_id=sealed.run_id))
+    with pytest.raises(NotReady, match="another run's already"):
+        repo.finish(key)
+    assert repo.git("rev-parse", theirs) == sealed.git.commit

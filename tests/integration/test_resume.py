@@ -80,7 +80,7 @@ TRAINED = [
     "after store.push 2",
     "after journals.write MODEL_PUSHED",
     "after code.commit 2",
-    "after code.keep 3",
+    "after code.create",
     "after journals.write COMMITTED",
     "after code.publish",
     "after journals.write PUBLISHED",

@@ -26,6 +26,6 @@ def test_lost_runs_are_counted_once_and_those_never_sealed_not_at_all() -> None:
     findings = tuple(Finding(run, run, problem, "") for run, problem in problems)
     lost = RunsLost(Audit(runs=4, reproducible=1, findings=findings))
     assert lost.message == (
-        "2 of 4 runs can no longer be reproduced (1 object-corrupt, 2 object-missing)"
+        "2 of 4 runs are not as they were sealed (1 object-corrupt, 2 object-missing)"
     )
     assert pickle.loads(pickle.dumps(lost)).audit == lost.audit

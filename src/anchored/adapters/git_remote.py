@@ -206,14 +206,19 @@ class GitRemote:
     # --- what it is given -----------------------------------------------------------------------
 
     def publish(self, ref: str) -> None:
-        """Pushes a ref to the remote and sees it there; without a remote, does nothing."""
+        """Makes a ref on the remote and sees it there; without a remote, does nothing.
+
+        One that is there on another commit is never moved, forward neither.
+        """
         if not self.name:
             return
         commit = self._git("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
         self._push_lfs(ref)
         # Without --porcelain, with which Git says on standard output why a push is refused.
+        # With the empty lease the server makes the ref or refuses; one that is there already and
+        # the same is up to date.
         self._answer("push to", "push", "--no-verify", "--no-signed", "--no-follow-tags",
-                     self.name, f"{ref}:{ref}")  # fmt: skip
+                     f"--force-with-lease={ref}:", self.name, f"{ref}:{ref}")  # fmt: skip
         seen = self._answer("push to", "ls-remote", self.name, ref).split()
         if not seen or seen[0] != commit:
             raise GitRemoteFailed(

@@ -371,6 +371,16 @@ class GitRepo:
         """Points a ref of this repository at a commit."""
         self._git("update-ref", ref, commit)
 
+    @on_disk()
+    def create(self, ref: str, commit: str) -> None:
+        """Makes a ref of this repository. Raises `NotReady` where it is on another commit."""
+        _, refusal = self._tried("update-ref", ref, commit, "0" * len(commit))
+        if refusal is not None and self.own_refs(ref).get(ref) != commit:
+            raise disk_full(OSError(refusal)) or NotReady(
+                f"{ref} is another run's already",
+                hint="the tracker gave this run an id that it had given before: see who runs it",
+            )
+
     def forget(self, ref: str) -> None:
         """Takes a ref of this repository away. Nothing there is no error."""
         self._git("update-ref", "-d", ref)

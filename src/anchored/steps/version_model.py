@@ -54,7 +54,7 @@ def commit_snapshot(repo: TrainingRepo, key: str) -> Journal:
         always=True,
     )
     ref = run_ref(run.run_id)
-    repo.code.keep(ref, commit)
+    repo.code.create(ref, commit)
     return repo.journals.write(
         journal.at(Step.COMMITTED, git=run.git.with_(commit=commit, ref=ref))
     )
