@@ -175,6 +175,22 @@ def test_a_shallow_clone_is_deepened_only_where_the_folder_differs(
     assert (content(shallow), marker.exists()) == (Content.BEHIND, False)
 
 
+def test_pull_writes_nothing_through_a_link_out_of_the_repository(
+    repo: Repo, tmp_path: Path
+) -> None:
+    version(repo, "older\n")
+    version(repo, "newer\n")
+    outside = tmp_path / "outside"
+    (repo.root / "data").rename(outside)
+    (repo.root / "data").symlink_to(outside)
+    for change in (lambda: put(repo, "older\n"), (outside / "numbers.csv").unlink):
+        change()
+        told = Told()
+        behind_in_folder(repo.open(told), pull=True)
+        assert "lies behind a link that leaves the repository" in " ".join(told.warnings)
+        assert "newer\n" not in {f.read_text() for f in outside.iterdir() if f.suffix == ".csv"}
+
+
 def test_pull_brings_what_is_newer_and_leaves_what_is_the_users(repo: Repo) -> None:
     inputs = '["data/numbers.csv"]'
     repo.configure(inputs, '["data/numbers.csv", "data/set", "data/gone", "data/own", "data/log"]')

@@ -62,6 +62,9 @@ def test_a_name_takes_over_no_other_meaning(repo: Repo) -> None:
         named.meant("@champion")  # no model has it yet
     assert alias in str(unknown.value.hint)
     named.alias(one)
+    for absent in ("@", "@nobody", "@a b", "@a/b", "@../champion", "@champion\0", "@" + "a" * 300):
+        with pytest.raises(UnknownRun):
+            named.meant(absent)
     error = named.refused("@champion", one, alias)
     assert "'@champion'" in error.message
     assert "'one'" in error.message

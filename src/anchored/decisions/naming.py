@@ -69,12 +69,17 @@ def checked_name(name: str) -> str:
     return name
 
 
+def is_alias(alias: str) -> bool:
+    """Whether a registry may have an alias of these characters."""
+    return bool(re.fullmatch(r"[\w-]+", alias)) and len(alias) <= LONGEST_ALIAS
+
+
 def checked_alias(alias: str) -> str:
     """The alias, if every registry can carry it. Raises `BadName`.
 
     `latest` and `v1`, `v2`, … are names that registries give to versions by themselves.
     """
-    if not re.fullmatch(r"[\w-]+", alias) or len(alias) > LONGEST_ALIAS:
+    if not is_alias(alias):
         raise BadName(
             f"{alias!r} cannot be an alias",
             hint=f"letters, digits, _ and - can, up to {LONGEST_ALIAS} of them",

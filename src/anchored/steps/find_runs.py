@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from anchored.decisions.decoding import Unreadable, json_value
-from anchored.decisions.naming import Reference, is_whole_id, reference_of
+from anchored.decisions.naming import Reference, is_alias, is_whole_id, reference_of
 from anchored.decisions.objects import md5_of_bytes
 from anchored.decisions.tags import (
     COMMIT,
@@ -181,6 +181,8 @@ def _newest(repo: TrainingRepo) -> tuple[TrackedRun, ...]:
 
 
 def _aliased(repo: TrainingRepo, alias: str) -> tuple[TrackedRun, ...]:
+    if not is_alias(alias):
+        raise UnknownRun(f"{alias!r} cannot be an alias", hint="`anchored list` shows the runs")
     retrain = repo.config.retrain
     if retrain is None or retrain.registered_model is None:
         raise UnknownRun(

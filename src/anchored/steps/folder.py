@@ -6,12 +6,14 @@ Git moves the pointers and leaves the data in the folder: after a retrain, or a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from anchored.decisions.pointers import LEGACY_HASH, pointer_path, readable_pointers
-from anchored.errors import BadInput, ServiceFailed
+from anchored.errors import AnchoredError, BadInput, ServiceFailed
 from anchored.records import Pointer
 from anchored.steps.training_repo import TrainingRepo
 from anchored.steps.version_data import committed_pointer
@@ -57,17 +59,33 @@ def behind_in_folder(repo: TrainingRepo, *, pull: bool = False) -> tuple[str, ..
 
     With `pull`, each of them, and those that are missing, is first brought to what HEAD's pointer
     names. Only bytes that an earlier commit has are replaced: what is new in the folder is left,
-    with a warning.
+    with a warning, and so is what lies behind a link out of the repository.
     """
     if repo.code.managed:
         return ()
-    head = repo.code.head()
-    found = compared(repo, repo.config_at(head).data.inputs, head)
+    try:
+        head = repo.code.head()
+        found = compared(repo, repo.config_at(head).data.inputs, head)
+    except AnchoredError as error:  # what this is asked after has been done, and stays done
+        repo.report.warn(f"whether your folder is behind is not known: {error.message}")
+        return ()
     return tuple(
         one.path
         for one in found
         if not (pull and _is_pulled(repo, one, head)) and one.content == Content.BEHIND
     )
+
+
+def check_stays_inside(repo: TrainingRepo, path: str) -> None:
+    """Raises `BadInput` where a folder on the way, or the path itself, is a link out of the repo.
+
+    What DVC has linked into its cache, wherever that lies, is the data store's to judge.
+    """
+    parent = (repo.root / path).parent
+    real, home = os.path.realpath(parent), os.path.realpath(repo.root)
+    if real != home and not real.startswith(home + os.sep):
+        raise BadInput(path, f"lies behind a link that leaves the repository: {Path(real)}")
+    repo.store.check_link(path)
 
 
 def compared(
@@ -152,6 +170,7 @@ def _is_pulled(repo: TrainingRepo, one: Input, commit: str) -> bool:
     if one.content not in {Content.BEHIND, Content.MISSING}:
         return False
     try:
+        check_stays_inside(repo, one.path)
         pointer = committed_pointer(repo, one.path, commit)
         with repo.journals.scratch() as scratch:
             done = pointer is not None and repo.store.renew(pointer, one.md5, scratch, repo.report)

@@ -30,7 +30,7 @@ from anchored.records import (
     TrackedRun,
     TrackerLink,
 )
-from anchored.steps.folder import refuse_behind
+from anchored.steps.folder import check_stays_inside, refuse_behind
 from anchored.steps.training_repo import TrainingRepo, moment, name_or_generated, now
 
 DVC_CONFIG = ".dvc/config"
@@ -241,7 +241,7 @@ def _check_config_is_tracked(repo: TrainingRepo) -> None:
 def _check_input(repo: TrainingRepo, path: str, head: str) -> None:
     place = repo.root / path
     _check_not_tracked(repo, path)
-    _check_stays_inside(repo, path)
+    check_stays_inside(repo, path)
     if not place.exists():
         if place.is_symlink():
             raise BadInput(path, "is a link to a file that is not there")
@@ -256,7 +256,7 @@ def _check_input(repo: TrainingRepo, path: str, head: str) -> None:
 
 def _check_model(repo: TrainingRepo, path: str) -> None:
     _check_not_tracked(repo, path)
-    _check_stays_inside(repo, path)
+    check_stays_inside(repo, path)
     repo.store.check_owner(path)
 
 
@@ -274,18 +274,6 @@ def _check_not_tracked(repo: TrainingRepo, path: str, commit: str | None = None)
             f"is tracked by Git{inside}, and DVC does not version what Git does",
             hint="`anchored init --untrack` takes it out of Git's index and keeps the file",
         )
-
-
-def _check_stays_inside(repo: TrainingRepo, path: str) -> None:
-    """A folder on the way, or the path itself, may not be a link that leaves the repo.
-
-    What DVC has linked into its cache, wherever that lies, is the data store's to judge.
-    """
-    parent = (repo.root / path).parent
-    real, home = os.path.realpath(parent), os.path.realpath(repo.root)
-    if real != home and not real.startswith(home + os.sep):
-        raise BadInput(path, f"lies behind a link that leaves the repository: {Path(real)}")
-    repo.store.check_link(path)
 
 
 def _check_clean(repo: TrainingRepo, head: str) -> None:
