@@ -43,6 +43,10 @@ def test_a_date_is_no_hash_but_text() -> None:
     b"", b"{}", b"[[]]", b"[{}]", b'[{"md5": 1, "relpath": "a"}]', b"[" * 7900,
     b'[{"md5": "a", "relpath": "x"}, {"md5": "b", "relpath": "x"}]',
     b'[{"md5": "a", "relpath": "\\ud800"}]',
+    *(b'[{"md5": "%s", "relpath": "%s"}]' % (MD5.encode(), path) for path in (
+        b"../x", b"/x", b"a//b", b"a/./b", b"", b"a/../../b", b"a\\u0000b", b"x" * 256, b"a/" * 1200 + b"b",
+    )),
+    b'[{"md5": "../../x", "relpath": "a"}]', b'[{"md5": "%s.dir", "relpath": "a"}]' % MD5.encode(),
 ])  # fmt: skip
 def test_what_is_no_listing_is_refused(text: bytes) -> None:
     with pytest.raises(Unreadable):

@@ -6,14 +6,19 @@ Format: a JSON array with an object for each file, `md5` and `relpath` in it (DV
 from __future__ import annotations
 
 from anchored.decisions.decoding import MEBIBYTE, Unreadable, json_value
+from anchored.decisions.objects import is_object
+from anchored.decisions.paths import LONGEST_NAME, is_too_long
+from anchored.decisions.shown import shown
 
+SHOWN = 80  # characters of what is wrong
 LONGEST = 512 * MEBIBYTE  # some five million files
 
 
 def parse_listing(text: bytes) -> dict[str, str]:
-    """Object by path, from the folder itself. Raises `Unreadable` for what is no listing.
+    """Object by path, from the folder itself.
 
-    Whether paths stay inside the folder, and hashes are some, is for who acts on them to judge.
+    Raises `Unreadable` for what is no listing, and for one that names paths outside of the folder
+    or that no file system takes, or what is no hash.
     """
     entries = json_value(text, longest=LONGEST)
     if not isinstance(entries, list):
@@ -23,6 +28,13 @@ def parse_listing(text: bytes) -> dict[str, str]:
         path, md5 = (entry.get("relpath"), entry.get("md5")) if isinstance(entry, dict) else (0, 0)
         if not isinstance(path, str) or not isinstance(md5, str):
             raise Unreadable("an entry names no file and its hash")
+        parts = path.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or "\0" in path:
+            raise Unreadable(f"it names {shown(path, SHOWN)!r}, which leaves the folder")
+        if len(path) * 4 > LONGEST_NAME and is_too_long(path):
+            raise Unreadable(f"it names a path that no file system takes: {shown(path, SHOWN)!r}")
+        if not is_object(md5) or md5.endswith(".dir"):
+            raise Unreadable(f"{shown(md5, SHOWN)!r} is no name of an object")
         if files.setdefault(path, md5) != md5:
             raise Unreadable("a file is named twice")
     return files

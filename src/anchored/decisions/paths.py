@@ -9,6 +9,13 @@ from itertools import combinations
 LONGEST, LONGEST_NAME = 2_000, 255  # bytes; what is above the repository counts as well
 
 
+def is_too_long(path: str) -> bool:
+    """Whether file systems do not take a path, or one of the names in it."""
+    return len(path.encode()) > LONGEST or any(
+        len(name.encode()) > LONGEST_NAME for name in path.split("/")
+    )
+
+
 def normalized(path: str) -> str:
     """The path from the repo's root, in POSIX form, without `.`, `..` and a trailing slash.
 
@@ -21,7 +28,7 @@ def normalized(path: str) -> str:
         raise ValueError("must not hold control characters")
     if any("\ud800" <= character <= "\udfff" for character in path):
         raise ValueError("must be valid Unicode")
-    if len(path.encode()) > LONGEST or any(len(n.encode()) > LONGEST_NAME for n in path.split("/")):
+    if is_too_long(path):
         raise ValueError("is longer than file systems take")
     if posixpath.isabs(path) or path.startswith("~"):
         raise ValueError(f"{path!r} is outside the repository; name it from the repository's root")
