@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from anchored.decisions.commit_record import CommitRecord, render_message
 from anchored.decisions.naming import run_ref
 from anchored.decisions.tags import RECORD, render_tags
 from anchored.records import (
@@ -40,12 +41,14 @@ class Written:
     """What is written of one run: the files of its commit, its tags and artifacts, its folder."""
 
     name: str
+    run_id: str
+    message: bytes
     files: dict[str, bytes]
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     started: int | None = None
-    run_id: str = ""
     commit: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Harm:
     data: str | bytes = ""  # in place of the pointer of its folder
     listing: str = ""  # in place of the listing that this pointer names
     record: str = ""  # in place of the tag `anchored.record`
+    message: str = ""  # in place of the record in its commit's message
     artifacts: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     name: str = ""
@@ -87,9 +91,12 @@ HARMS = (
     Harm("a listing that leaves", listing=_entry("../../../evil")),
     Harm("a listing of no hashes", listing=_entry("a", "../../etc/passwd")),
     Harm("a name too long for a file", listing=_entry("x" * 300)),
+    Harm("a deep commit record", message='{\n"a":' * DEEP + "\n}"),
+    Harm("a commit record of digits", message=f'{{\n "anchored": {"9" * 5000}\n}}'),
+    Harm("a commit record of paths", message='{\n "anchored": 1, "data": [{"path": "../x"}]\n}'),
     Harm(
         "a commit that is none",
-        "commit-missing",
+        "tag-mismatch",
         tags={"git_commit": "--upload-pack=touch PWNED\nHEAD"},
     ),
     Harm(
@@ -122,16 +129,22 @@ class ManyRuns:
     def _sealed(self, number: int) -> Written:
         model = self._pointer(MODEL, f"model {number}\n".encode())
         data = self._listed(f"shared {number // 10}\n")
+        run_id = hashlib.md5(f"run {number}".encode()).hexdigest()
         run = RunRecord(
-            run_id="", name=f"run {number}", experiment="sums", state=State.SEALED,
+            run_id=run_id, name=f"run {number}", experiment="sums", state=State.SEALED,
             git=GitFacts(branch="main"), data=(data,), model=(model,), params={"power": 1},
             command="python train.py", environment={"md5": ENVIRONMENT.md5},
         )  # fmt: skip
         files = {f"{p.path}.dvc": rendered(p) for p in (data, model)}
         artifacts = {ENVIRONMENT_DOCUMENT: ENVIRONMENT.render()}
-        return Written(run.name, files, render_tags(run), artifacts)
+        message = render_message(CommitRecord(run)).encode()
+        return Written(run.name, run_id, message, files, render_tags(run), artifacts)
 
     def _harmed(self, run: Written, harm: Harm) -> Written:
+        """Of a commit without a record, as it was sealed before there were any, but for a harm."""
+        run.message = b"run"
+        if harm.message:
+            run.message = f"Run\n\n{harm.message}\n\nAnchored-Run: {run.run_id}\n".encode()
         if harm.data:
             data = harm.data.encode() if isinstance(harm.data, str) else harm.data
             run.files[f"{FOLDER}.dvc"] = data
@@ -173,11 +186,11 @@ class ManyRuns:
     def _commit(self, runs: Sequence[Written]) -> None:
         base, stream = self.repo.head, b""
         for number, run in enumerate(runs):
-            run.run_id = hashlib.md5(f"run {number}".encode()).hexdigest()
             lines = [
                 b"commit refs/heads/main", f"mark :{number + 1}".encode(),
                 f"committer T <t@localhost> {1_700_000_000 + number} +0000".encode(),
-                b"data 3\nrun", f"from {f':{number}' if number else base}".encode(),
+                f"data {len(run.message)}".encode(), run.message,
+                f"from {f':{number}' if number else base}".encode(),
             ]  # fmt: skip
             for path, text in run.files.items():
                 lines += [f"M 100644 inline {path}".encode(), f"data {len(text)}".encode(), text]
@@ -191,6 +204,8 @@ class ManyRuns:
         commits = dict(line.split() for line in refs.splitlines())
         for run in runs:
             run.commit = commits[run_ref(run.run_id)]
+        for run, source in zip(runs, [base, *(run.commit for run in runs)], strict=False):
+            run.source = source
         # The folder stays as it was: the last run's pointers may be none.
         self.repo.git("update-ref", "refs/heads/main", base)
         self.repo.git("push", "--quiet", "origin", "refs/anchored/*:refs/anchored/*")
@@ -203,7 +218,7 @@ class ManyRuns:
         experiment = client.create_experiment("sums", (root / "mlruns").as_uri())
         ids, times = [], []
         for run in runs:
-            tags = {"git_commit": run.commit, "git_source_commit": run.commit} | run.tags
+            tags = {"git_commit": run.commit, "git_source_commit": run.source} | run.tags
             made = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
             client.set_terminated(made)
             ids.append((run.run_id, made))
