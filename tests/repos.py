@@ -217,9 +217,9 @@ class Repo:
         finally:
             workspace.journals.release(key)
 
-    def audit(self, *, deep: bool = False) -> Audit:
+    def audit(self, *, deep: bool = False, tracker: str | None = None) -> Audit:
         """The steps of flows/audit.py in their order, in this process and without Prefect."""
-        workspace = self.open()
+        workspace = self.open(tracker=tracker)
         refs = audit_runs.refs(workspace)
         subjects = audit_runs.subjects(workspace, refs)
         traces = audit_runs.traces(workspace, subjects, refs)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anchored.cli import main as cli
-from anchored.decisions.audit import Audit, audit_of
 from anchored.errors import AmbiguousRun, UnknownRun, WrongUse
 from anchored.records import FlowLink
-from anchored.steps import audit_runs
 from anchored.steps.close_run import claim_unfinished, close_dead, take_up
 from anchored.steps.find_runs import found, listed
 from anchored.steps.open_run import RunRequest, open_run
 from anchored.steps.restore import restored
 from anchored.steps.train import fetch_inputs
 from anchored.steps.version_data import push_data, version_data
+from tests.killed import resume
 from tests.repos import Repo, result_of
 from tests.services.prefect_server import PrefectServer
 
@@ -44,15 +44,6 @@ def moved(repo: Repo) -> Repo:
 
 def names(repo: Repo, tracker: str | None = None) -> list[str]:
     return [run.name for run in listed(repo.open(tracker=tracker))]
-
-
-def audited(repo: Repo, tracker: str | None = None) -> Audit:
-    """The steps of flows/audit.py in their order, in this process and without Prefect."""
-    workspace = repo.open(tracker=tracker)
-    subjects = audit_runs.subjects(workspace)
-    traces = audit_runs.traces(workspace, subjects)
-    held = audit_runs.holdings(workspace, traces)
-    return audit_of(subjects, traces, held, {})
 
 
 def printed(repo: Repo, capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
@@ -124,7 +115,8 @@ def test_every_command_behaves_alike_with_both(
         assert (changed["data"], changed["code"]["files"]) == ([], [])
         back = restored(moved.open(tracker=tracker), name, str(tmp_path / name))
         assert {output.path for output in back.outputs} == {"data/numbers.csv", "models/model.bin"}
-        assert (audited(moved, tracker).runs, audited(moved, tracker).is_clean) == (1, True)
+        audit = moved.audit(tracker=tracker)
+        assert (audit.runs, audit.findings) == (2, ()), "run refs are those of both"
         assert moved.reproduce(name, tracker=tracker).verdict == "identical"
         assert names(moved, tracker) == [f"reproduction of {name}", name]
     with pytest.raises(UnknownRun, match=r"W&B at .* has one") as told:
@@ -235,8 +227,18 @@ def begun(repo: Repo) -> str:
     return key
 
 
-def test_a_run_that_was_cut_off_waits_for_its_own_tracker(repo: Repo) -> None:
+def test_an_interrupted_run_goes_on_in_its_own_tracker(repo: Repo) -> None:
+    begun(repo)
+    repo.configure(MLFLOW, WANDB)
+    (run,) = resume(repo)
+    assert run.tracker.kind == "mlflow"
+    assert (names(repo, "mlflow"), names(repo)) == (["cut"], [])
+
+
+def test_an_interrupted_run_of_an_earlier_version_waits_for_its_own_tracker(repo: Repo) -> None:
     key = begun(repo)
+    journals = repo.open().journals
+    journals.write(replace(journals.read(key), places=None))
     repo.configure(MLFLOW, WANDB)
     done = repo.anchored("resume", "cut")
     assert done.returncode == 2

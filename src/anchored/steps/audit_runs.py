@@ -8,6 +8,7 @@ and one look at the remote: by what is distinct among the runs, never by runs ti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from anchored.config import FILE, PYPROJECT, Config
@@ -28,7 +29,8 @@ from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
 from anchored.decisions.naming import RUNS, run_ref
 from anchored.decisions.pointers import read_pointers
 from anchored.decisions.tags import COMMIT, RECORD, STATE
-from anchored.errors import BadInput
+from anchored.errors import AnchoredError, BadInput
+from anchored.ports import Tracker
 from anchored.records import (
     ENVIRONMENT_DOCUMENT,
     RUN_DOCUMENT,
@@ -85,32 +87,43 @@ def refs(repo: TrainingRepo) -> Refs:
 
 
 def subjects(repo: TrainingRepo, known: Refs) -> tuple[Subject, ...]:
-    """The runs to be audited, with their environment records; those without a ref come first.
+    """The runs to be audited, with their environment records; the last are in no tracker.
 
+    Runs of refs that the tracker lacks are looked for in the others that the repo has used.
     Runs that a live process of this machine works on are left out.
     """
-    tracker, having_ref = repo.tracker, known.runs
-    alive = repo.journals.live_runs()
-    listed = [run for run in tracker.runs() if run.run_id in having_ref or is_subject(run)]
-    absent = having_ref - {run.run_id for run in listed}
-    runs = _detailed(repo, [*listed, *(tracker.runs_by_id(sorted(absent)) if absent else ())])
-    runs = [run for run in runs if run.run_id not in alive]
+    absent = known.runs - (alive := repo.journals.live_runs())
+    listed = [r for r in repo.tracker.runs() if r.run_id in absent or is_subject(r)]
+    found = _subjects(repo.tracker, [run for run in listed if run.run_id not in alive])
+    absent -= {run.run_id for run in listed}
+    for tracker in _trackers(repo) if absent else ():
+        # Of a tracker that nobody asked for, nobody wants to hear that it fails.
+        with nullcontext() if tracker is repo.tracker else suppress(AnchoredError):
+            runs = tracker.runs_by_id(sorted(absent))
+            found += _subjects(tracker, runs)
+            absent -= {run.run_id for run in runs}
+    return (*found, *map(untracked, sorted(absent)))
+
+
+def _trackers(repo: TrainingRepo) -> Iterator[Tracker]:
+    """The tracker, and those that the repo has used besides."""
+    yield repo.tracker
+    yield from (other.tracker for other in repo.elsewhere())
+
+
+def _subjects(tracker: Tracker, tracked: Sequence[TrackedRun]) -> list[Subject]:
+    runs = _detailed(tracker, tracked)
     claiming = [run for run in runs if claims_environment(run) and not run.deleted]
     records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
-    lost = absent - {run.run_id for run in runs} - alive
-    return (
-        *map(untracked, sorted(lost)),
-        *(
-            subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri)
-            for run in runs
-        ),
-    )
+    return [
+        subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri) for run in runs
+    ]
 
 
-def _detailed(repo: TrainingRepo, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
+def _detailed(tracker: Tracker, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
     """The runs with their details, which stand in an artifact where they are too long for a tag."""
     bare = [r for r in runs if r.tags.get(STATE) == State.SEALED and not r.tags.get(RECORD)]
-    texts = repo.tracker.artifacts(bare, RUN_DOCUMENT)
+    texts = tracker.artifacts(bare, RUN_DOCUMENT)
     return [
         with_details(run, text) if (text := texts.get(run.run_id)) is not None else run
         for run in runs
