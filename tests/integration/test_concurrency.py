@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ def slow(repo: Repo) -> Repo:
     """A repo whose training says `now`, and goes on."""
     repo.script("print('now', flush=True)\nimport time; time.sleep(0.3)\n" + SCRIPT)
     return repo
+
+
+def test_the_remote_is_probed_by_many_at_once(repo: Repo) -> None:
+    stores = [repo.open().store for _ in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(20):
+            for done in [pool.submit(store.probe_remote) for store in stores]:
+                done.result()
+    assert list(repo.store.iterdir()) == []
 
 
 def both(repo: Repo, other: Repo, **params: int) -> None:

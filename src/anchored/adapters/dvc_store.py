@@ -13,7 +13,7 @@ import os
 import posixpath
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -179,16 +179,13 @@ class DvcStore:
     def probe_remote(self) -> None:
         """Writes a small file to the remote and takes it away again."""
         fs, base = self.remote("md5").fs, self._remote.path
-        probe = fs.join(base, "tmp", f"anchored-{uuid.uuid4().hex}")
+        probe = fs.join(base, f"anchored-{uuid.uuid4().hex}")  # in no folder that others remove
         with self.speaking("write to"):
             if fs.protocol == "local" and os.path.lexists(base) and not os.path.isdir(base):
                 raise NotADirectoryError(errno.ENOTDIR, "not a folder", base)
-            fs.makedirs(fs.parent(probe))
+            fs.makedirs(base, exist_ok=True)
             fs.pipe_file(probe, b"anchored")
             fs.remove(probe)
-            if fs.protocol == "local":
-                with suppress(OSError):
-                    os.rmdir(fs.parent(probe))
 
     # --- who owns a path ------------------------------------------------------------------------
 
