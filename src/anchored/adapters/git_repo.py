@@ -36,6 +36,7 @@ from anchored.ports import BranchOutcome
 from anchored.records import CommitStanding, CommitText
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+NEVER_SPARSE = ("-c", "core.sparseCheckout=false", "-c", "index.sparse=false")
 # Set where Git itself starts us, as in a hook: they would lead commands into another repository.
 MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX",
               "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
@@ -331,7 +332,9 @@ class GitRepo:
         """A private checkout of a commit, submodules and LFS files included. No hooks run."""
         self.remove_worktree(path)
         try:
-            self._git("worktree", "add", "--detach", "--force", str(path), commit)
+            # Git copies the user's sparse checkout into a new worktree's own configuration.
+            self._git("worktree", "add", "--no-checkout", "--detach", "--force", str(path), commit)
+            self._git(*NEVER_SPARSE, "-C", str(path), "reset", "--hard", "--quiet", commit)
             add_submodules(self._git, path, self.root, self._remote.patience)
         except GitCommandError as error:
             self.remove_worktree(path)

@@ -42,7 +42,9 @@ def _clone(git: Git, own: Path, clone: Path, commit: str) -> None:
     if origin:
         # Inner submodules may be named relative to it.
         git("-C", str(clone), "remote", "set-url", "origin", origin)
-    git("-C", str(clone), "checkout", "--quiet", "--detach", commit)
+    # A user who clones sparsely by their own configuration has that here, too.
+    git("-c", "core.sparseCheckout=false", "-C", str(clone), "checkout", "--quiet", "--detach",
+        commit)  # fmt: skip
 
 
 @contextmanager
