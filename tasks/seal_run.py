@@ -41,12 +41,12 @@ def close_run(repo: RepoChoice, run: Journal, error: BaseException, *, resumable
         if not resumable:
             close_failed_run(repo, run, error)
         return
-    workspace = opened(repo, run.key)
+    workspace, named = opened(repo, run.key), named_cut_off(error)
     try:
         if resumable:
-            leave_open(workspace, run.key, "interrupted")
+            leave_open(workspace, run.key, str(named))
         else:
-            fail_run(workspace, run.key, named_cut_off(error), killed=True)
+            fail_run(workspace, run.key, named, killed=True)
     except ServiceFailed as failed:
         workspace.report.warn(f"{run.run.name} is not closed yet: {failed.message}")
 

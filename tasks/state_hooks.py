@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import TerminationSignal
 from prefect.logging.loggers import flow_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
 from anchored.decisions.redaction import redact
@@ -29,6 +30,7 @@ from anchored.steps import close_run as steps
 from anchored.workspace import folder_of, open_repo
 from tasks.reporting import RepoChoice, RunLog, opened
 
+ASKING = 3.0  # seconds for an answer while somebody waits for the end
 CANCELLED = "cancelled in Prefect"
 CRASHED = "the flow run crashed"
 FAILED = "Flow run encountered an exception: "  # with which Prefect 3.8 begins a failure's message
@@ -96,7 +98,11 @@ def named_cut_off(error: BaseException) -> BaseException:
 
 
 def _is_cancelled() -> bool:
-    with suppress(Exception), get_client(sync_client=True) as client:
+    with (
+        suppress(Exception),
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": ASKING}, sync_client=True) as client,
+    ):
         state = client.read_flow_run(runtime.flow_run.id).state
         return state is not None and state.type in {StateType.CANCELLING, StateType.CANCELLED}
     return False

@@ -4,6 +4,7 @@
     ├── WrongUse                      2     nothing was changed
     │   ├── ConfigError                     names the file, the key and the line
     │   ├── NotReady                        the repository lacks something that Anchored needs
+    │   │   └── DeletedExperiment               in the tracker, with all its runs
     │   ├── BadInput                        an input or model path that cannot be versioned
     │   ├── DirtyTree                       uncommitted changes, listed
     │   ├── BadName, BadParam               an argument of a run
@@ -93,6 +94,10 @@ class ConfigError(WrongUse):
 
 class NotReady(WrongUse):
     """The repository is not (yet) one that Anchored can work on."""
+
+
+class DeletedExperiment(NotReady):
+    """The tracker's experiment was deleted, and all its runs with it."""
 
 
 class BadInput(WrongUse):

@@ -10,12 +10,15 @@ import select
 import subprocess
 import threading
 
-# A shell that ends a process group: asks first, and kills it if nobody says `done` in time. `$0` is
-# the group, `$1` the grace in seconds.
+# A shell that ends a process group unless somebody says `done`: asks first, and kills what is left
+# after the grace. `$0` is the group, `$1` the grace in seconds.
 GUARD = """\
 read -r done && exit
-kill -TERM "-$0" 2>/dev/null || exit
-sleep "$1"
+kill -TERM "-$0" 2>/dev/null
+while [ "$1" -gt 0 ] && kill -0 "-$0" 2>/dev/null; do
+    sleep 1
+    set -- $(($1 - 1))
+done
 kill -KILL "-$0" 2>/dev/null
 """
 
@@ -39,10 +42,10 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
-def guard(group: int, grace: float) -> subprocess.Popen[bytes]:
+def guard(group: int, grace: int) -> subprocess.Popen[bytes]:
     """A process that ends a process group if this process does not live to `dismiss` it."""
     return subprocess.Popen(
-        ["/bin/sh", "-c", GUARD, str(group), f"{grace:g}"],
+        ["/bin/sh", "-c", GUARD, str(group), str(grace)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

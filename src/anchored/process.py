@@ -81,7 +81,7 @@ def run_command(
         start_new_session=True,
     )
     tail: deque[str] = deque(maxlen=TAIL)
-    guarding = guard(process.pid, GRACE)
+    guarding = guard(process.pid, int(GRACE))
     try:
         on_start()
         _let_go(process)

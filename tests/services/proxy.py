@@ -1,11 +1,14 @@
 """A TCP proxy in this process that can harm the connections that pass through it."""
 
+from __future__ import annotations
+
 import asyncio
 import socket
 import struct
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tests.services.loopback import free_port
@@ -13,11 +16,18 @@ from tests.services.loopback import free_port
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for zero seconds: close() sends RST, not FIN
 
 
+@dataclass
+class _Connection:
+    """What becomes of one connection, in both directions."""
+
+    loses: bool = False
+
+
 class Proxy:
     """Passes bytes between `port` and `target_port`, both loopback, until told otherwise.
 
-    `connections` and `bytes_up` count what clients opened and sent since the start. Each method
-    has taken effect when it returns.
+    `connections` and `bytes_up` count what clients opened and sent since the start, `lost` the
+    requests whose answers were lost. Each method has taken effect when it returns.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -25,6 +35,8 @@ class Proxy:
         self.port = free_port()
         self.connections = 0
         self.bytes_up = 0
+        self.lost = 0
+        self._losing = b""
         self._cut_at: int | None = None
         self._deaf_at: int | None = None
         self._passing = asyncio.Event()
@@ -56,6 +68,10 @@ class Proxy:
         """
         self._do(self._stop_reading_after(count))
 
+    def lose_answer(self, path: bytes) -> None:
+        """Let the server do what is POSTed to a path, and reset instead of passing its answer."""
+        self._do(self._lose_answer(path))
+
     def refuse(self) -> None:
         """Reset what is open and listen no more: new connections are refused."""
         self._do(self._refuse())
@@ -77,6 +93,9 @@ class Proxy:
     async def _stop_reading_after(self, count: int) -> None:
         self._deaf_at = self.bytes_up + count
 
+    async def _lose_answer(self, path: bytes) -> None:
+        self._losing = path
+
     async def _refuse(self) -> None:
         if self._listener is not None:
             self._listener.close()
@@ -88,6 +107,7 @@ class Proxy:
 
     async def _heal(self) -> None:
         self._cut_at = self._deaf_at = None
+        self._losing = b""
         self._passing.set()
         if self._listener is None:
             self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -96,12 +116,14 @@ class Proxy:
         self.connections += 1
         ends = [writer]
         self._open.add(writer)
+        state = _Connection()
         try:
             answer, target = await asyncio.open_connection("127.0.0.1", self.target_port)
             ends.append(target)
             self._open.add(target)
             await asyncio.gather(
-                self._pass_on(reader, target, up=True), self._pass_on(answer, writer, up=False)
+                self._pass_on(reader, target, state, up=True),
+                self._pass_on(answer, writer, state, up=False),
             )
         except OSError:  # one side reset, or nobody listens at the target: the other side sees it
             for end in ends:
@@ -112,10 +134,19 @@ class Proxy:
                 self._open.discard(end)
 
     async def _pass_on(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, up: bool
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        state: _Connection,
+        *,
+        up: bool,
     ) -> None:
         while data := await source.read(65_536):
             await self._passing.wait()
+            if up and self._losing and data.startswith(b"POST ") and self._losing in _line(data):
+                state.loses, self.lost = True, self.lost + 1
+            if not up and state.loses:
+                raise ConnectionResetError
             if up and self._cut_at is not None and self.bytes_up + len(data) >= self._cut_at:
                 data = data[: max(0, self._cut_at - self.bytes_up)]
                 self.bytes_up += len(data)
@@ -140,6 +171,10 @@ class Proxy:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+
+
+def _line(request: bytes) -> bytes:
+    return request.partition(b"\r\n")[0]
 
 
 def _reset(end: asyncio.StreamWriter) -> None:

@@ -49,7 +49,7 @@ def test_a_guard_ends_its_group_unless_it_was_dismissed() -> None:
     for group in (left, ended):
         assert group.stdout is not None
         group.stdout.readline()
-    dismissed, guarding = guard(left.pid, 0.1), guard(ended.pid, 0.1)
+    dismissed, guarding = guard(left.pid, 1), guard(ended.pid, 1)
     dismiss(dismissed)
     assert guarding.stdin is not None
     guarding.stdin.close()  # as when this process is killed

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from anchored.adapters.mlflow_calls import once
 from anchored.decisions.redaction import redact
-from anchored.errors import DeletedRun, NotReady
+from anchored.errors import DeletedExperiment, DeletedRun
 
 PAGE = 1_000
 
@@ -32,21 +33,22 @@ class MlflowExperiments:
     def id_of(self, name: str, artifacts: str | None) -> str:
         """The id of the experiment of this name, made if there is none.
 
-        Without a place for `artifacts`, the server's own is taken. Raises `NotReady` for one that
-        is deleted.
+        Without a place for `artifacts`, the server's own is taken. Raises
+        `DeletedExperiment`.
         """
         found = self.named(name)
         if found is None:
             from mlflow.exceptions import MlflowException
 
             try:
-                return str(self._client.create_experiment(name, artifacts))
+                with once():
+                    return str(self._client.create_experiment(name, artifacts))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             found = self.named(name)
         if found is None or found.lifecycle_stage == "deleted":
-            raise NotReady(
+            raise DeletedExperiment(
                 f"the MLflow experiment {name!r} is deleted",
                 hint=f"{self.restoring(found.experiment_id if found else 'ID')}, or name another "
                 "in anchored.toml",

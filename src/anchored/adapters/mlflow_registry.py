@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from anchored.adapters.mlflow_calls import once
 from anchored.adapters.mlflow_keys import Keys
 from anchored.adapters.mlflow_models import laid_out
 from anchored.decisions.tags import MODEL
@@ -50,15 +51,17 @@ class MlflowRegistry:
         artifact, loads_with = self.log_model(run_id, content)
         tags = {**tags, MODEL: content.md5, LOADS_WITH: loads_with}
         self._make_model(model)
-        made = self._client.create_model_version(
-            model,
-            # Not `runs:/…`, which is resolved by whatever store a reader has set.
-            posixpath.join(self._client.get_run(run_id).info.artifact_uri, artifact),
-            run_id,
-            tags=self._keys.safe_tags(tags),
-            # The version's page shows these at once, and its tags in a box that scrolls.
-            description="\n".join(f"- {name}: `{value}`" for name, value in tags.items()),
-        )
+        # Not `runs:/…`, which is resolved by whatever store a reader has set.
+        source = posixpath.join(self._client.get_run(run_id).info.artifact_uri, artifact)
+        with once():
+            made = self._client.create_model_version(
+                model,
+                source,
+                run_id,
+                tags=self._keys.safe_tags(tags),
+                # The version's page shows these at once, and its tags in a box that scrolls.
+                description="\n".join(f"- {name}: `{value}`" for name, value in tags.items()),
+            )
         return self._first(made, run_id, md5=content.md5)
 
     def log_model(self, run_id: str, content: ModelContent) -> tuple[str, str]:
@@ -84,7 +87,8 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.create_registered_model(model)
+            with once():
+                self._client.create_registered_model(model)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 
 from anchored.adapters.bulk_artifacts import artifacts_at
 from anchored.adapters.files import link_or_copy
+from anchored.adapters.mlflow_calls import PATIENCE, once, patience
 from anchored.adapters.mlflow_experiments import MlflowExperiments
 from anchored.adapters.mlflow_failure import failure, is_absent
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
@@ -36,16 +36,6 @@ from anchored.file_lock import locked
 from anchored.ports import NO_FILES, NOTHING, LoggedFiles, ModelContent, Pages
 from anchored.records import Ended, ModelVersion, ParamValue, TrackedRun
 
-# MLflow's own waits (7 tries, 120 s each) would keep a run hanging for minutes: Prefect retries.
-PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # MLflow 3.17 prints where a server shows the run that has ended, amid what we print.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 # MLflow 3.17 refuses file stores without it. They are for runs of old, and what is said of them.
 FILE_STORE = {"MLFLOW_ALLOW_FILE_STORE": "true"}
 RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,255}", re.ASCII)  # as MLflow's own check has it
@@ -128,14 +118,15 @@ class MlflowTracker:
     def open_run(self, *, name: str, tags: Mapping[str, str], started: datetime) -> TrackedRun:
         """A new run in the state running."""
         with self._calling():
-            return self._tracked(
-                self._client.create_run(
-                    self._experiment_id,
+            experiment_id = self._experiment_id
+            with once():
+                made = self._client.create_run(
+                    experiment_id,
                     start_time=int(started.timestamp() * 1000),
                     tags=self._keys.safe_tags(tags),
                     run_name=name,
                 )
-            )
+            return self._tracked(made)
 
     def run(self, run_id: str) -> TrackedRun:
         """The run of this id. Raises `UnknownRun`: `DeletedRun` where it can be brought back."""
@@ -451,20 +442,16 @@ class MlflowTracker:
         )
 
     @contextmanager
-    def _calling(self, run_id: str = "", **patience: str) -> Iterator[None]:
+    def _calling(self, run_id: str = "", **settings: str) -> Iterator[None]:
         """MLflow's errors become ours; its patience is ours while it is being called."""
-        wanted = PATIENCE | ({} if self.takes_runs else FILE_STORE) | patience
-        absent = {key: value for key, value in wanted.items() if key not in os.environ}
-        os.environ.update(absent)
+        wanted = PATIENCE | ({} if self.takes_runs else FILE_STORE) | settings
         try:
-            yield
+            with patience(wanted):
+                yield
         except (WrongUse, TrackerFailed):
             raise
         except Exception as error:
             raise failure(error, redact(self.uri), run_id) from error
-        finally:
-            for key in absent:
-                os.environ.pop(key, None)
 
 
 def _quoted(text: str) -> str:

@@ -40,6 +40,7 @@ ENVIRONMENT = "anchored.environment_md5"
 REPRODUCES = "anchored.reproduces"
 VERDICT = "anchored.verdict"
 ATTEMPT = "anchored.attempt"
+DOUBLES = "anchored.doubles"  # of a run that was made twice: the id of the other one
 RECORD = "anchored.record"
 ERROR = "anchored.error"
 GATE = "anchored.gate"

@@ -29,6 +29,7 @@ from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
 from anchored.decisions.naming import RUNS, run_ref
 from anchored.decisions.pointers import read_pointers
 from anchored.decisions.tags import COMMIT, RECORD, STATE
+from anchored.decisions.twins import twins
 from anchored.errors import AnchoredError, BadInput
 from anchored.ports import Tracker
 from anchored.records import (
@@ -115,9 +116,11 @@ def _subjects(tracker: Tracker, tracked: Sequence[TrackedRun]) -> list[Subject]:
     runs = _detailed(tracker, tracked)
     claiming = [run for run in runs if claims_environment(run) and not run.deleted]
     records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
-    return [
+    doubled = {twin.run.run_id: twin.of.run_id for twin in twins(runs) if twin.certain}
+    subjects = (
         subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri) for run in runs
-    ]
+    )
+    return [replace(s, twin_of=doubled.get(s.run.run_id, "")) for s in subjects]
 
 
 def _detailed(tracker: Tracker, runs: Sequence[TrackedRun]) -> list[TrackedRun]:

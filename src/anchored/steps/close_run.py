@@ -17,10 +17,12 @@ from anchored.decisions.naming import (
     run_ref,
 )
 from anchored.decisions.redaction import redact, url_without_credentials
+from anchored.decisions.twins import twins
 from anchored.errors import (
     AmbiguousRun,
     AnchoredError,
     BadInput,
+    DeletedExperiment,
     RunFailed,
     ServiceFailed,
     TrainingFailed,
@@ -36,6 +38,7 @@ from anchored.steps.log_run import logged_files
 from anchored.steps.open_run import adopted
 from anchored.steps.train import end_orphans
 from anchored.steps.training_repo import TrainingRepo, moment, now, place_of
+from anchored.steps.twins import close_certain_twins, close_twins
 
 LONGEST_REASON = 1_000
 DYING = 10.0  # seconds that a process which was killed may take to be gone
@@ -142,6 +145,9 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
     named that is not unfinished here, and `AmbiguousRun`.
     """
     sweep(repo)
+    if wanted is None:
+        with suppress(DeletedExperiment):
+            close_certain_twins(repo)
     meant = [*repo.journals.all()]
     if wanted is not None:
         meant = [j for j in meant if _is_meant(j.run, wanted)]
@@ -167,8 +173,17 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
 
 def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
     """A claimed run as the tracker has it; one that it never had is forgotten, and None."""
-    unsure = journal.step == Step.OPENING and not is_elsewhere(repo, journal)
-    opened = adopted(repo.bound(journal), journal) if unsure else journal
+    opened: Journal | None = journal
+    if not is_elsewhere(repo, journal):
+        asked = repo.bound(journal)
+        # Of a deleted experiment, every run was deleted: there is none to go on with.
+        with suppress(DeletedExperiment):
+            if journal.step == Step.OPENING:
+                opened = None
+                opened = adopted(asked, journal)
+            else:
+                same = asked.tracker.runs_tagged(tags.ATTEMPT, journal.key)
+                close_twins(asked, twins(same, known=journal.run.run_id))
     if opened is None:
         repo.forget(journal.key)
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,7 +20,8 @@ from anchored.decisions.ignores import ignore_file, ignore_line, with_lines
 from anchored.decisions.naming import checked_name, open_ref
 from anchored.decisions.pointers import pointer_path
 from anchored.decisions.tags import render_tags
-from anchored.errors import BadInput, ConfigError, DirtyTree, NotReady
+from anchored.decisions.twins import run_of_attempt, twins
+from anchored.errors import BadInput, ConfigError, DirtyTree, NotReady, ServiceFailed
 from anchored.journal import Journal, Places, Step, new_key
 from anchored.records import (
     FlowLink,
@@ -32,6 +34,7 @@ from anchored.records import (
 )
 from anchored.steps.folder import check_stays_inside, refuse_behind
 from anchored.steps.training_repo import TrainingRepo, moment, name_or_generated, now
+from anchored.steps.twins import close_twins
 
 DVC_CONFIG = ".dvc/config"
 
@@ -197,19 +200,32 @@ def opened(repo: TrainingRepo, journal: Journal) -> Journal:
             f"only this machine will know of the run: by {FILE}, tracker runs are kept in the clone"
             f" that is here, {repo.root}"
         )
-    tracked = repo.tracker.open_run(
-        name=run.name,
-        tags=render_tags(run) | own,
-        started=moment(run.started),
-    )
-    return _with(repo, journal, tracked)
+    try:
+        tracked = repo.tracker.open_run(
+            name=run.name,
+            tags=render_tags(run) | own,
+            started=moment(run.started),
+        )
+    except ServiceFailed:
+        # The answer alone may have been lost.
+        with suppress(ServiceFailed):
+            if there := adopted(repo, journal):
+                return there
+        raise
+    return adopted(repo, journal) or _with(repo, journal, tracked)
 
 
 def adopted(repo: TrainingRepo, journal: Journal) -> Journal | None:
-    """The journal with the run that the tracker opened for its attempt; None without one."""
-    for tracked in repo.tracker.runs_tagged(tags.ATTEMPT, journal.key):
-        return _with(repo, journal, tracked)
-    return None
+    """The journal with the run that the tracker opened for its attempt; None without one.
+
+    Where the tracker has made several, the others are closed.
+    """
+    same = repo.tracker.runs_tagged(tags.ATTEMPT, journal.key)
+    if (tracked := run_of_attempt(same)) is None:
+        return None
+    begun = _with(repo, journal, tracked)
+    close_twins(repo, twins(same, known=tracked.run_id))
+    return begun
 
 
 def _with(repo: TrainingRepo, journal: Journal, tracked: TrackedRun) -> Journal:
