@@ -114,9 +114,14 @@ def read_key(root: Path) -> str:
 def made_key(root: Path) -> str:
     """The key of the repo's stack, made where there is none."""
     if not (key := read_key(root)):
-        key = f"anchored:{secrets.token_urlsafe(32)}"
+        key = new_key()
         _write(root / FOLDER / KEY, f"{key}\n")
     return key
+
+
+def new_key() -> str:
+    """A key that nobody knows, USER:PASSWORD."""
+    return f"anchored:{secrets.token_urlsafe(32)}"
 
 
 def _write(file: Path, text: str) -> None:

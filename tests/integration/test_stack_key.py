@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -19,13 +20,14 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from anchored.stack.processes import strays
+from anchored.stack.processes import listens, strays
 from anchored.stack_record import FOLDER, read_stack
 from tests.repos import Repo, result_of
 from tests.services import require
 from tests.services.browser import PATIENCE, new_page, open_browser
 from tests.services.environment import clean_env
 from tests.services.hostile import foreign_page
+from tests.services.loopback import listens as is_taken
 from tests.services.process import wait_for
 
 EVIL = "evil.example"
@@ -242,31 +244,6 @@ def test_a_person_logs_in_with_what_is_in_the_file(up: Up, chromium: Browser) ->
             expect(page.get_by_text("Experiments").first).to_be_visible(timeout=PATIENCE)
 
 
-def test_all_of_it_is_its_owners_and_nothing_shows_the_key(up: Up) -> None:
-    folder = up.repo.root / FOLDER
-    open_to_others = [
-        file for file in [folder, *folder.rglob("*")]
-        if not file.is_symlink() and stat.S_IMODE(file.stat().st_mode) & 0o077
-    ]  # fmt: skip
-    assert open_to_others == []
-    assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o600
-
-    key = up.key
-    assert len(key.partition(":")[2]) >= 32
-    shapes = (key, key.partition(":")[2], base64.b64encode(key.encode()).decode())
-    told = [
-        file for file in folder.rglob("*")
-        if file.is_file() and file.name != "key"
-        and any(shape.encode() in file.read_bytes() for shape in shapes)
-    ]  # fmt: skip
-    assert told == []
-    arguments = [" ".join(process.cmdline()) for process in strays(folder)]
-    status = started(up.repo, up.env, "--debug", "status", "--json")
-    everything = [*arguments, status.stdout, status.stderr, up.shown, json.dumps(up.said)]
-    assert status.returncode == 0
-    assert [text for text in everything if any(shape in text for shape in shapes)] == []
-
-
 def test_another_repository_is_not_taken(up: Up, template: Path, tmp_path: Path) -> None:
     shutil.copytree(template, tmp_path / "other", symlinks=True)
     other = Repo(tmp_path / "other/work")
@@ -299,3 +276,52 @@ def test_commands_use_it_and_no_other_login_goes_there(up: Up) -> None:
         env=up.env | up.client, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "experiment/on-demand" in listed.stdout
+
+
+def test_all_of_it_is_its_owners_and_nothing_shows_the_key(up: Up) -> None:
+    folder = up.repo.root / FOLDER
+    open_to_others = [
+        file for file in [folder, *folder.rglob("*")]
+        if not file.is_symlink() and stat.S_IMODE(file.stat().st_mode) & 0o077
+    ]  # fmt: skip
+    assert open_to_others == []
+    assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o600
+
+    key = up.key
+    assert len(key.partition(":")[2]) >= 32
+    shapes = (key, key.partition(":")[2], base64.b64encode(key.encode()).decode())
+    told = [
+        file for file in folder.rglob("*")
+        if file.is_file() and file.name != "key"
+        and any(shape.encode() in file.read_bytes() for shape in shapes)
+    ]  # fmt: skip
+    assert told == []
+    arguments = [" ".join(process.cmdline()) for process in strays(folder)]
+    status = started(up.repo, up.env, "--debug", "status", "--json")
+    everything = [*arguments, status.stdout, status.stderr, up.shown, json.dumps(up.said)]
+    assert status.returncode == 0
+    assert [text for text in everything if any(shape in text for shape in shapes)] == []
+
+
+def test_the_temporary_server_of_a_command_asks_for_a_key_as_well(repo: Repo) -> None:
+    repo.script("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "anchored", "run", "slow"],
+        cwd=repo.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as command:  # fmt: skip
+        try:
+            assert command.stdout is not None
+            assert any("begun" in line for line in command.stdout)
+            leader = psutil.Process(command.pid)
+            ports = [port for port in range(8000, 9000) if is_taken(port) and listens(leader, port)]
+            assert len(ports) == 1
+            api = f"http://127.0.0.1:{ports[0]}/api"
+            assert httpx.get(f"{api}/health").is_success
+            assert httpx.post(f"{api}/flow_runs/filter", json={}).status_code == 401
+        finally:
+            tree = psutil.Process(command.pid).children(recursive=True)
+            command.send_signal(signal.SIGINT)
+            command.communicate(timeout=120)
+            for process in tree:
+                with suppress(psutil.Error):
+                    process.kill()

@@ -12,7 +12,7 @@ from anchored.cli.console import steps_shown
 from anchored.cli.temporary_prefect import use_temporary_server
 from anchored.errors import AnchoredError, ServiceFailed
 from anchored.loopback import answers
-from anchored.stack_record import PREFECT, read_key, read_stack
+from anchored.stack_record import PREFECT, new_key, read_key, read_stack
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -88,13 +88,16 @@ def _settings(root: Path) -> tuple[dict[Any, Any], str]:
         PREFECT_API_KEY,
         PREFECT_API_URL,
         PREFECT_CLIENT_CUSTOM_HEADERS,
+        PREFECT_SERVER_API_AUTH_STRING,
     )
 
     if PREFECT_API_URL.value():
         return {}, ""
     stack, instead = _of_stack(root)
     if not stack:
-        return {}, instead
+        # A temporary one listens for as long as training takes, to whoever asks (Prefect 3.8.8).
+        key = new_key()
+        return {PREFECT_SERVER_API_AUTH_STRING: key, PREFECT_API_AUTH_STRING: key}, instead
     # The stack's own key, and nothing that was meant for another server.
     return {
         PREFECT_API_URL: stack,
