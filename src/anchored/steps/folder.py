@@ -46,10 +46,10 @@ def refuse_behind(repo: TrainingRepo, commit: str, *, snapshot: bool) -> None:
     inputs = repo.config.data.inputs
     found = compared(repo, inputs, commit, snapshot=snapshot)
     if behind := [one.path for one in found if one.content == Content.BEHIND]:
-        others = f" (and so has {', '.join(behind[1:])})" if behind[1:] else ""
+        others = f", and of {', '.join(behind[1:])}," if behind[1:] else ""
         raise BadInput(
             behind[0],
-            f"your folder has an earlier version of it than the branch{others}",
+            f"your folder has an earlier version of it{others} than the branch",
             hint="`dvc pull` brings the newest; --data-from-folder takes yours all the same",
         )
 
