@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from anchored.adapters import handing_out
 from anchored.adapters.dvc_store import DvcStore
 from anchored.adapters.files import stamp_of
 from anchored.cli.render import print_json
-from anchored.errors import BadInput, ObjectLost, WrongUse
+from anchored.decisions.restoring import WantedFile
+from anchored.errors import AnchoredError, BadInput, ObjectLost, WrongUse
 from anchored.records import Pointer, RunRecord
 from anchored.steps.restore import restored
 from tests.contract.remotes import QUIET, forget, store
@@ -393,6 +396,29 @@ def test_a_killed_call_is_completed_by_the_next(repo: Repo, tmp_path: Path) -> N
     restored(repo.open(), "many", str(to))
     assert_restored(to, repo, run)
     assert not list(to.glob(".anchored-*"))
+
+
+def test_a_call_that_fails_for_good_leaves_nothing_behind(
+    repo: Repo, run: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to, copied = tmp_path / "to", handing_out._Work._is_copied
+    broken = "models/weights.bin"
+
+    def is_copied(self: Any, source: str, file: WantedFile, *, far: bool) -> bool:
+        if file.path == broken:
+            Path(self._staging.place_of(file)).write_bytes(b"half of")
+            raise PermissionError(13, "not yours")
+        return copied(self, source, file, far=far)
+
+    monkeypatch.setattr(handing_out._Work, "_is_copied", is_copied)
+    pointers = (*run.data, *run.model)
+    with pytest.raises((AnchoredError, OSError)):
+        store(repo).hand_out(pointers, to, QUIET)
+    assert not list(to.glob(".anchored-*"))
+    assert not contents(to)
+    monkeypatch.undo()
+    store(repo).hand_out(pointers, to, QUIET)
+    assert_restored(to, repo, run)
 
 
 def test_memory_does_not_grow_with_the_size_of_a_file(repo: Repo, tmp_path: Path) -> None:

@@ -54,8 +54,10 @@ def test_what_is_no_listing_is_refused(text: bytes) -> None:
 
 
 def test_a_listing_is_read_as_dvc_writes_it() -> None:
-    text = json.dumps([{"md5": MD5, "relpath": "a/b.txt"}, {"md5": MD5, "relpath": "ü"}])
-    assert parse_listing(text.encode()) == {"a/b.txt": MD5, "ü": MD5}
+    text = json.dumps([{"md5": MD5, "relpath": "a/b.txt"}, {"md5": MD5, "relpath": "ü"},
+                       {"md5": MD5, "relpath": "not \udcff UTF-8"}])  # fmt: skip
+    found = {"a/b.txt": MD5, "ü": MD5, "not \udcff UTF-8": MD5}
+    assert parse_listing(text.encode()) == found
 
 
 @pytest.mark.parametrize("path", ["x" * 256, "é" * 128, "a/" * 1100 + "b", "\udcff"])

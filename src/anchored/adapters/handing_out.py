@@ -103,15 +103,25 @@ class _Work:
                 raise in_the_way(os.path.join(root, file.path), "with other content")
 
     def done(self, missing: Sequence[WantedFile]) -> dict[WantedFile, str]:
-        """Makes files and gives them their names; returns those that the remote has lost."""
-        lost: dict[WantedFile, str] = {}
-        if missing:
-            self._staging.prepare(missing)
-            made = self._each(self._from_cache, missing)
-            lacking = [file for file, here in zip(missing, made, strict=True) if not here]
-            lost = self._from_remote(lacking)
-            self._staging.place(file for file in missing if file not in lost)
+        """Makes files and gives them their names; returns those that the remote has lost.
+
+        What is made stays, hidden, where another call may go on: after a failure that may pass.
+        """
+        try:
+            lost = self._made(missing) if missing else {}
+        except Exception as error:
+            if not getattr(error, "transient", False):
+                self._staging.give_up()
+            raise
         self._staging.drop()
+        return lost
+
+    def _made(self, missing: Sequence[WantedFile]) -> dict[WantedFile, str]:
+        self._staging.prepare(missing)
+        made = self._each(self._from_cache, missing)
+        lacking = [file for file, here in zip(missing, made, strict=True) if not here]
+        lost = self._from_remote(lacking)
+        self._staging.place(file for file in missing if file not in lost)
         return lost
 
     # --- where a file comes from ----------------------------------------------------------------

@@ -61,6 +61,10 @@ class Staging:
                 raise in_the_way(goal, "it came to be there meanwhile")
             os.rename(os.path.join(self.root, path), goal)
 
+    def give_up(self) -> None:
+        """Takes away what this call has made."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
     def drop(self) -> None:
         """Takes away what is left of this call and of those that were killed."""
         for folder in (self.root, *self._left):

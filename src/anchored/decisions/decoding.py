@@ -51,11 +51,14 @@ class Unreadable(ValueError):
         return str(self)
 
 
-def json_value(text: bytes | str, *, longest: int = MEBIBYTE, finite: bool = True) -> Any:
+def json_value(
+    text: bytes | str, *, longest: int = MEBIBYTE, finite: bool = True, unicode: bool = True
+) -> Any:
     """The value of a JSON text of at most `longest` bytes.
 
-    Refuses keys that are there twice, text that is not Unicode, and NaN and infinite numbers,
-    unless the caller has words of its own for these. A string may hold NUL, if as an escape.
+    Refuses keys that are there twice, and unless the caller has words of its own for these, NaN and
+    infinite numbers (`finite`) and lone surrogates (`unicode`), as which names of files that are
+    not UTF-8 are written. A string may hold NUL, if as an escape.
     """
     text = _text(text, longest)
     _check_depth(_JSON_STRING.sub("", text))
@@ -71,7 +74,7 @@ def json_value(text: bytes | str, *, longest: int = MEBIBYTE, finite: bool = Tru
         raise
     except (ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from error
-    if _SURROGATE.search(text):
+    if unicode and _SURROGATE.search(text):
         _check_strings(value)
     return value
 

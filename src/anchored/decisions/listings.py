@@ -20,7 +20,7 @@ def parse_listing(text: bytes) -> dict[str, str]:
     Raises `Unreadable` for what is no listing, and for one that names paths outside of the folder
     or that no file system takes, or what is no hash.
     """
-    entries = json_value(text, longest=LONGEST)
+    entries = json_value(text, longest=LONGEST, unicode=False)
     if not isinstance(entries, list):
         raise Unreadable("not a list of files")
     files: dict[str, str] = {}
@@ -31,6 +31,8 @@ def parse_listing(text: bytes) -> dict[str, str]:
         parts = path.split("/")
         if not {"", ".", ".."}.isdisjoint(parts) or "\0" in path:
             raise Unreadable(f"it names {shown(path, SHOWN)!r}, which leaves the folder")
+        if not path.isascii() and not _is_name(path):
+            raise Unreadable("it names a file by what is neither Unicode nor bytes")
         if len(path) * 4 > LONGEST_NAME and is_too_long(path):
             raise Unreadable(f"it names a path that no file system takes: {shown(path, SHOWN)!r}")
         if not is_object(md5) or md5.endswith(".dir"):
@@ -38,3 +40,11 @@ def parse_listing(text: bytes) -> dict[str, str]:
         if files.setdefault(path, md5) != md5:
             raise Unreadable("a file is named twice")
     return files
+
+
+def _is_name(path: str) -> bool:
+    """Whether bytes, as file systems have them, can be what a name was read from."""
+    try:
+        return bool(path.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:
+        return False

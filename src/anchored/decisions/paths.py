@@ -11,9 +11,8 @@ LONGEST, LONGEST_NAME = 2_000, 255  # bytes; what is above the repository counts
 
 def is_too_long(path: str) -> bool:
     """Whether file systems do not take a path, or one of the names in it."""
-    return len(path.encode()) > LONGEST or any(
-        len(name.encode()) > LONGEST_NAME for name in path.split("/")
-    )
+    whole = path.encode(errors="surrogateescape")
+    return len(whole) > LONGEST or any(len(name) > LONGEST_NAME for name in whole.split(b"/"))
 
 
 def normalized(path: str) -> str:
