@@ -35,6 +35,7 @@ bench: $(VENV)
 	$(BIN)/python benchmarks/run_against_by_hand.py
 	$(BIN)/python benchmarks/restore.py
 	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/hostile.py
 
 # Real servers that tests run against and that are no Python libraries of ours.
 services: $(VENV)

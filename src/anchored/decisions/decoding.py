@@ -61,7 +61,8 @@ def json_value(
     not UTF-8 are written. A string may hold NUL, if as an escape.
     """
     text = _text(text, longest)
-    _check_depth(_JSON_STRING.sub("", text))
+    if text.count("[") + text.count("{") > DEPTH:
+        _check_depth(_JSON_STRING.sub("", text))
     try:
         value = json.loads(
             text,
