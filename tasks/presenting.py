@@ -184,7 +184,7 @@ def _update(run: RunRecord, tags: list[str]) -> None:
 
 def as_markdown(text: str) -> str:
     """A text that Markdown shows as it stands, whatever links, pictures or HTML are in it."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", shown(text))
+    return re.sub(r"([!-.:-@\[-`{-~])", r"\\\1", shown(text))
 
 
 def as_address(url: str) -> str:

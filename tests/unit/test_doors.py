@@ -102,7 +102,7 @@ def test_json_stays_the_same_document(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_name_on_a_page_is_text_alone(text: str) -> None:
     shown = as_markdown(text)
     # Every punctuation mark is escaped, so none of them means anything to Markdown.
-    assert not re.search(r"(?<!\\)[!-/:-@\[\]^-`{-~]", shown.replace("\\\\", ""))
+    assert not re.search(r"(?<!\\)[!-.:-@\[\]^-`{-~]", shown.replace("\\\\", ""))
     assert re.sub(r"\\(.)", r"\1", shown) == text
 
 
