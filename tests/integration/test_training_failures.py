@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -239,3 +241,28 @@ def test_the_command_shows_the_tail_of_a_failed_training(repo: Repo, prefect_ser
     assert "Traceback" not in done.stderr
     shown = result_of(repo.anchored("show", "one", "--json", **prefect_server.env))
     assert shown["state"] == "failed"
+
+
+BUG = """
+import sys
+from anchored.cli.main import main
+from anchored.steps import version_data
+
+def broken(*_):
+    raise KeyError("nobody expected this")
+
+version_data.version_data = broken
+sys.exit(main(["run", "one"]))
+"""
+
+
+def test_a_bug_inside_a_flow_is_no_answer_but_70(repo: Repo, prefect_server: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUG],
+        cwd=repo.root, env=os.environ | prefect_server.env, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 70, done.stderr
+    assert "error: KeyError: 'nobody expected this'" in done.stderr
+    assert "bug in Anchored" in done.stderr
+    assert "Traceback" not in done.stderr
