@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dvc.config import Config
+from dvc.config_schema import RelPath
 from dvc.repo import Repo
 
 from anchored.decisions.redaction import is_secret_name, url_without_credentials
+from anchored.errors import NotReady
 
 NAME, URL = "name", "url"
 
@@ -62,3 +64,15 @@ def repo_with(root: Path, settings: Mapping[str, Any]) -> Repo:
 def _plain(value: Any) -> Any:
     """A value that JSON takes; DVC tells paths by classes of their own."""
     return value if isinstance(value, bool | int | float) else str(value)
+
+
+def refuse_relative_remote(repo: Repo) -> None:
+    """DVC would make a new, empty remote beside the clone, on this machine alone."""
+    name = repo.config["core"].get("remote")
+    if isinstance(repo.config["remote"].get(name, {}).get("url"), RelPath):
+        raise NotReady(
+            f"the DVC remote {name!r} is a path relative to the repository: from a clone of it,"
+            " that leads nowhere",
+            hint=f"give it a URL or an absolute path: `dvc remote modify {name} url URL`;"
+            " commit and push that",
+        )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import posixpath
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,11 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from dvc.config import ConfigError as DvcConfigError
-from dvc.config_schema import RelPath
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from dvc.utils.serialize import parse_yaml_for_update
-from dvc.utils.serialize._yaml import dumps_yaml
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.checkout import checkout
 from dvc_data.hashfile.hash import file_md5, fobj_md5, hash_file
@@ -40,7 +36,8 @@ from anchored.adapters import object_facts
 from anchored.adapters.content import checked_content, refuse_leaving_link
 from anchored.adapters.disk_room import on_disk
 from anchored.adapters.dvc_ignores import RulesElsewhere
-from anchored.adapters.dvc_remote import remote_settings, repo_with
+from anchored.adapters.dvc_pointers import rendered_pointer
+from anchored.adapters.dvc_remote import refuse_relative_remote, remote_settings, repo_with
 from anchored.adapters.dvc_setup import set_default_remote, set_up_dvc
 from anchored.adapters.files import files_under, inode_of, link_over, stamp_of
 from anchored.adapters.folder_update import is_exchanged, is_put
@@ -94,7 +91,7 @@ class DvcStore:
         except DvcException as error:
             raise NotReady(f"DVC cannot open this repository: {redact(str(error))}") from error
         if self._managed and not self._fixed:
-            _refuse_relative_remote(repo)
+            refuse_relative_remote(repo)
         limit_options(repo.config["remote"])
         # The index on disk is not asked here, and of two processes that open it at once for the
         # first time one can fail: "database is locked" (seen with DVC 3.67.1).
@@ -285,28 +282,7 @@ class DvcStore:
 
     def render_pointer(self, previous: bytes | None, pointer: Pointer) -> bytes:
         """The `.dvc` file for a pointer, as DVC writes it; comments and other fields are kept."""
-        facts: dict[str, Any] = {"md5": pointer.md5, "size": pointer.size}
-        if pointer.is_folder:
-            facts["nfiles"] = pointer.nfiles
-        facts["hash"] = "md5"
-        if previous is None:
-            fresh = {**facts, "path": posixpath.basename(pointer.path)}
-            return bytes(dumps_yaml({"outs": [fresh]}), "utf-8")
-        document: Any = parse_yaml_for_update(previous.decode(), pointer_path(pointer.path))
-        name = posixpath.basename(pointer.path)
-        outs = document["outs"]
-        out: Any = next((o for o in outs if posixpath.basename(str(o["path"])) == name), outs[0])
-        if all(out.get(key) == value for key, value in facts.items()):
-            return previous
-        for key in ("md5", "size", "nfiles", "hash", "isexec"):
-            if key not in facts:
-                out.pop(key, None)
-        for key, value in facts.items():
-            if key in out:
-                out[key] = value
-            else:
-                out.insert(max(len(out) - 1, 0), key, value)
-        return bytes(dumps_yaml(document), "utf-8")
+        return rendered_pointer(previous, pointer)
 
     # --- objects --------------------------------------------------------------------------------
 
@@ -507,15 +483,3 @@ def _local_trouble(path: str) -> Iterator[None]:
         raise BadInput(path, f"cannot be read or cached: {error}") from error
     except DvcException as error:
         raise BadInput(path, redact(str(error))) from error
-
-
-def _refuse_relative_remote(repo: Repo) -> None:
-    """DVC would make a new, empty remote beside the clone, on this machine alone."""
-    name = repo.config["core"].get("remote")
-    if isinstance(repo.config["remote"].get(name, {}).get("url"), RelPath):
-        raise NotReady(
-            f"the DVC remote {name!r} is a path relative to the repository: from a clone of it,"
-            " that leads nowhere",
-            hint=f"give it a URL or an absolute path: `dvc remote modify {name} url URL`;"
-            " commit and push that",
-        )

@@ -1,0 +1,41 @@
+"""What the core needs of the world: a code repo, a data store, a tracker, and someone to tell.
+
+Each is a small Protocol with one adapter or more behind it. Only values of `anchored.records` and
+plain Python cross it; every foreign error is turned into one of `anchored.errors`.
+"""
+
+from anchored.ports.code import Advance, BranchOutcome, CodeRepo
+from anchored.ports.data import DataStore, HandedFile, PushOutcome, Stamp
+from anchored.ports.environments import Environments, Rebuilt
+from anchored.ports.report import SILENT, Report, Silent
+from anchored.ports.tracking import (
+    NO_FILES,
+    NOTHING,
+    LoggedFiles,
+    ModelContent,
+    Pages,
+    PageServer,
+    Tracker,
+)
+
+__all__ = [
+    "NOTHING",
+    "NO_FILES",
+    "SILENT",
+    "Advance",
+    "BranchOutcome",
+    "CodeRepo",
+    "DataStore",
+    "Environments",
+    "HandedFile",
+    "LoggedFiles",
+    "ModelContent",
+    "PageServer",
+    "Pages",
+    "PushOutcome",
+    "Rebuilt",
+    "Report",
+    "Silent",
+    "Stamp",
+    "Tracker",
+]
