@@ -54,13 +54,14 @@ class Places:
 
     `tracker` is `[tracker]` with what the environment said, `dvc_remote` the remote's options and
     `name`, and `git_remote` its `name` and `url`. Secrets are not among them: they are looked up
-    when they are needed.
+    when they are needed. `checkout` has the settings of Git's by which its worktrees are written.
     """
 
     experiment: str = ""
     tracker: Mapping[str, Any] = field(default_factory=dict)
     dvc_remote: Mapping[str, Any] = field(default_factory=dict)
     git_remote: Mapping[str, str] = field(default_factory=dict)
+    checkout: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

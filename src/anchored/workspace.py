@@ -73,7 +73,7 @@ def _bound(root: Path, report: Report, journal: Journal, places: Places) -> Trai
     from anchored.steps.trackers_used import with_tracker
     from anchored.steps.training_repo import config_from, readable_config
 
-    code = code_at(root, places.git_remote)
+    code = code_at(root, places.git_remote, places.checkout)
     folder = code.root.name
     config = readable_config(lambda path: code.read(journal.pinned, path), folder, os.environ)
     # A run that was made without a configuration is reproduced with today's.

@@ -60,6 +60,7 @@ def test_another_branchs_remotes_tracker_and_configuration_do_not_reach_a_run_un
     def harm() -> None:
         repo.git("checkout", "--quiet", "elsewhere")
         repo.git("remote", "set-url", "origin", str(tmp_path / "wrong.git"))
+        repo.git("config", "core.autocrlf", "true")
 
     run = during_training(repo, isolated, harm)
     repo.git("remote", "set-url", "origin", "../origin.git")
@@ -126,3 +127,11 @@ def test_a_journal_of_an_earlier_version_is_resumed(repo: Repo) -> None:
     (run,) = resume(repo)
     assert_sealed(repo, run)
     assert not earlier.exists()
+
+
+def test_line_ends_are_those_of_the_moment_when_the_run_opened(repo: Repo) -> None:
+    repo.write(".gitattributes", "train.py text\n")
+    repo.script(SCRIPT + 'assert b"\\r\\n" not in open("train.py", "rb").read()\n')
+    key = open_run.open_run(repo.open(), open_run.RunRequest(name="one"), FlowLink()).key
+    repo.git("config", "core.autocrlf", "true")
+    assert repo.finish(key).run.state == "sealed"

@@ -41,17 +41,24 @@ NEVER_SPARSE = ("-c", "core.sparseCheckout=false", "-c", "index.sparse=false")
 MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX",
               "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
               "GIT_QUARANTINE_PATH")  # fmt: skip
+LINE_ENDS = {"core.autocrlf": "false", "core.eol": "native"}  # with Git's own defaults
 FALLBACK_NAME, FALLBACK_EMAIL = "Anchored", "anchored@localhost"
 
 
 class GitRepo:
     """The Git repository whose working tree starts at `root`.
 
-    `remote` has the `name` and `url` of a remote to use in place of the configured one.
+    `remote` has the `name` and `url` of a remote to use in place of the configured one, `checkout`
+    the settings by which worktrees are written in place of today's.
     """
 
-    def __init__(self, root: Path, remote: Mapping[str, str] | None = None) -> None:
-        self._fixed_remote = remote
+    def __init__(
+        self,
+        root: Path,
+        remote: Mapping[str, str] | None = None,
+        checkout: Mapping[str, str] | None = None,
+    ) -> None:
+        self._fixed_remote, self._fixed_checkout = remote, checkout
         _forget_misleading_variables()
         try:
             self._repo = git.Repo(root)
@@ -328,13 +335,22 @@ class GitRepo:
 
     # --- private worktrees ----------------------------------------------------------------------
 
+    def checkout_settings(self) -> dict[str, str]:
+        """Git's settings, by key, that decide which bytes a checkout writes for a text file."""
+        return {
+            key: self._git("config", key, with_exceptions=False).strip() or default
+            for key, default in LINE_ENDS.items()
+        }
+
     def add_worktree(self, path: Path, commit: str) -> None:
         """A private checkout of a commit, submodules and LFS files included. No hooks run."""
         self.remove_worktree(path)
         try:
             # Git copies the user's sparse checkout into a new worktree's own configuration.
             self._git("worktree", "add", "--no-checkout", "--detach", "--force", str(path), commit)
-            self._git(*NEVER_SPARSE, "-C", str(path), "reset", "--hard", "--quiet", commit)
+            line_ends = self._fixed_checkout or self.checkout_settings()
+            fixed = [arg for item in line_ends.items() for arg in ("-c", "=".join(item))]
+            self._git(*NEVER_SPARSE, *fixed, "-C", str(path), "reset", "--hard", "--quiet", commit)
             add_submodules(self._git, path, self.root, self._remote.patience)
         except GitCommandError as error:
             self.remove_worktree(path)

@@ -18,13 +18,17 @@ MARKED = "anchored.managed=true"
 WITHOUT_LFS = {"GIT_LFS_SKIP_SMUDGE": "1"}
 
 
-def code_at(root: Path, remote: Mapping[str, str] | None = None) -> GitRepo:
+def code_at(
+    root: Path,
+    remote: Mapping[str, str] | None = None,
+    checkout: Mapping[str, str] | None = None,
+) -> GitRepo:
     """The Git repository at a root: the user's own, or a clone that Anchored keeps.
 
-    `remote` is as for `GitRepo`.
+    `remote` and `checkout` are as for `GitRepo`.
     """
-    code = GitRepo(root, remote)
-    return ManagedClone(root, remote) if code.managed else code
+    code = GitRepo(root, remote, checkout)
+    return ManagedClone(root, remote, checkout) if code.managed else code
 
 
 class ManagedClone(GitRepo):

@@ -172,6 +172,9 @@ class CodeRepo(Protocol):
     def commit_working_tree(self, *, message: str, when: datetime) -> str:
         """A commit on HEAD of all tracked files as they are in the working tree; moves no ref."""
 
+    def checkout_settings(self) -> dict[str, str]:
+        """Git's settings, by key, that decide which bytes a checkout writes for a text file."""
+
     def add_worktree(self, path: Path, commit: str) -> None:
         """A private checkout of a commit, submodules and LFS files included. No hooks run."""
 

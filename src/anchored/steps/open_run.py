@@ -187,6 +187,7 @@ def places_of_records(repo: TrainingRepo) -> Places:
         experiment=repo.config.experiment,
         tracker=repo.tracker_settings,
         git_remote=repo.code.remote_settings(),
+        checkout=repo.code.checkout_settings(),
     )
 
 
