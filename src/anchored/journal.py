@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -19,12 +20,13 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
-from anchored.errors import DiskFull
+from anchored.errors import DiskFull, UnknownRun
 from anchored.file_lock import locked
 from anchored.own_folder import OWN, own_folder
 from anchored.records import Environment, RunRecord
 
 SCRATCH = "scratch-"  # prefix of a folder's name
+KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ROOM = 1 << 20  # bytes: enough for a journal and for the names of what training left
 FOLDER = OWN / "runs"
 # Runs that an earlier version opened are finished from there.
@@ -151,14 +153,17 @@ class Journals:
         self.folder, self._earlier = root / FOLDER, root / EARLIER
 
     def home(self, key: str) -> Path:
-        """The run's own folder."""
+        """The run's own folder. Raises `UnknownRun` for what is no key: it may be anybody's."""
+        if not KEY.fullmatch(key):
+            raise UnknownRun(f"{key!r} is no key of a run")
         earlier = self._earlier / key
         return earlier if earlier.is_dir() else self.folder / key
 
     def _homes(self) -> list[Path]:
         """The folders of all runs."""
         places = [place for place in (self.folder, self._earlier) if place.is_dir()]
-        return sorted(home for place in places for home in place.iterdir() if home.is_dir())
+        homes = (home for place in places for home in place.iterdir())
+        return sorted(home for home in homes if home.is_dir() and KEY.fullmatch(home.name))
 
     def tree(self, key: str) -> Path:
         """The run's private worktree."""

@@ -8,10 +8,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchored.decisions import tags
+from anchored.errors import UnknownRun
 from anchored.journal import Journal, Journals, Step, new_key
 from anchored.records import (
     Ended,
@@ -182,6 +184,12 @@ def test_journals_keep_what_is_written_and_forget_what_is_closed(tmp_path: Path)
     assert [j.key for j in journals.all()] == [journal.key]
     journals.close(journal.key)
     assert journals.read(journal.key) is None
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "../../../evil", "/etc", "a/b", "k\0", "x" * 65])
+def test_a_key_leads_nowhere_else(tmp_path: Path, key: str) -> None:
+    with pytest.raises(UnknownRun):
+        Journals(tmp_path).read(key)
 
 
 def test_other_files_beside_journals_are_no_journals(tmp_path: Path) -> None:

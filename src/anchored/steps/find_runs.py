@@ -77,6 +77,11 @@ def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord
     return _whole(repo, candidates[0])
 
 
+def found_by_id(repo: TrainingRepo, run_id: str) -> RunRecord:
+    """The run of just this id, as a tag names it. Raises `UnknownRun`."""
+    return record(repo, detailed(repo, repo.tracker.run(run_id)))
+
+
 def known_elsewhere(repo: TrainingRepo, wanted: str) -> UnknownRun | None:
     """What is to be said where another tracker of this repo has the run that is meant."""
     for other in repo.elsewhere():

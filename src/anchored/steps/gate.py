@@ -16,7 +16,7 @@ from anchored.decisions.gate import Candidate, Decision, Gate, Outcome, Retraine
 from anchored.errors import BadOutcome, TrainingFailed, UnknownRun
 from anchored.ports import LoggedFiles
 from anchored.records import RunRecord, rendered
-from anchored.steps.find_runs import detailed, record
+from anchored.steps.find_runs import found_by_id
 from anchored.steps.outputs import Outputs
 from anchored.steps.params import typed
 from anchored.steps.private_tree import PrivateTree, passing_tree
@@ -150,7 +150,7 @@ def _run_of(repo: TrainingRepo, run_id: str) -> RunRecord | None:
     if not run_id:
         return None
     try:
-        return traced(repo, record(repo, detailed(repo, repo.tracker.run(run_id)))).run
+        return traced(repo, found_by_id(repo, run_id)).run
     except UnknownRun:
         return None
 

@@ -39,7 +39,12 @@ from anchored.records import (
     Verdict,
     rendered,
 )
-from anchored.steps.find_runs import environment_of, found, sealed_environment
+from anchored.steps.find_runs import (
+    environment_of,
+    found,
+    found_by_id,
+    sealed_environment,
+)
 from anchored.steps.log_run import log_run, logged_files, of_training
 from anchored.steps.open_run import DVC_CONFIG, adopted, opened, places_of, places_of_records
 from anchored.steps.params import typed
@@ -86,7 +91,7 @@ def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool =
     original = traced(repo, run)
     if run.reproduces and not original.run.git.ref:
         repo.report.say(f"{run.name!r} is a reproduction; its original is reproduced")
-        original = traced(repo, found(repo, run.reproduces))
+        original = traced(repo, found_by_id(repo, run.reproduces))
     run = original.run
     check_tolerances(request.tolerances, run.metrics)
     if not run.git.commit and not run.git.source_commit:
