@@ -21,7 +21,14 @@ from anchored.decisions.naming import checked_name, open_ref
 from anchored.decisions.pointers import pointer_path
 from anchored.decisions.tags import render_tags
 from anchored.decisions.twins import run_of_attempt, twins
-from anchored.errors import BadInput, ConfigError, DirtyTree, NotReady, ServiceFailed
+from anchored.errors import (
+    BadInput,
+    ConfigError,
+    DeletedExperiment,
+    DirtyTree,
+    NotReady,
+    ServiceFailed,
+)
 from anchored.journal import Journal, Places, Step, new_key
 from anchored.records import (
     FlowLink,
@@ -128,6 +135,9 @@ def open_run(
     try:
         repo.code.keep(open_ref(journal.key), journal.pinned)
         return (begun and adopted(repo, begun)) or opened(repo, journal)
+    except DeletedExperiment:
+        repo.forget(journal.key)  # nothing can have been opened
+        raise
     except BaseException:
         # No answer may still mean a run: a later resume looks for the attempt.
         repo.journals.release(journal.key)
