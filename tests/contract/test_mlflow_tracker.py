@@ -12,6 +12,7 @@ import pytest
 
 from anchored.adapters.mlflow_tracker import MlflowTracker
 from anchored.errors import DeletedRun, NotReady, TrackerFailed, UnknownRun
+from anchored.ports import LoggedFiles
 from tests.contract.backends import MLFLOW, NOW, Mlflow, content_at, made, opened, trained
 from tests.repos import Repo
 from tests.services.mlflow_server import MlflowServer
@@ -80,6 +81,30 @@ def test_a_run_of_a_renamed_experiment_is_found_by_its_id(
     tracker._client.rename_experiment(tracker._experiment_id, name := uuid.uuid4().hex)
     (found,) = backend.tracker(tracker._experiment).runs_by_id([run_id])
     assert (found.experiment, found.deleted) == (name, False)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "mlruns"])
+def test_artifacts_are_found_and_logged_where_a_repository_was_moved_to(
+    tmp_path: Path, template: Path, uri: str
+) -> None:
+    old, new = tmp_path / "old place", tmp_path / "new"
+    old.mkdir()
+    if uri == "mlruns":
+        (old / "mlruns").mkdir()
+    else:
+        (old / "mlflow.db").write_bytes((template / "work/mlflow.db").read_bytes())
+    before = Mlflow(uri, old).tracker("sums")
+    run_id = opened(before)
+    before.log(run_id, files=LoggedFiles(texts={"anchored/a": b"1"}))
+    old.rename(new)
+    tracker = Mlflow(uri, new).tracker("sums")
+    later = opened(tracker, "later")
+    tracker.log(later, files=LoggedFiles(texts={"anchored/a": b"2"}))
+    assert [tracker.artifact(one, "anchored/a") for one in (run_id, later)] == [b"1", b"2"]
+    assert tracker.artifact(later, "anchored/b") is None
+    both = tracker.artifacts(list(tracker.runs()), "anchored/a")
+    assert both == {run_id: b"1", later: b"2"}
+    assert not old.exists()
 
 
 def test_a_metric_logged_twice_has_one_point(tracker: MlflowTracker) -> None:

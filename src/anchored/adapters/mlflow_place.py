@@ -40,6 +40,24 @@ def make_database(uri: str) -> None:
             os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o660))
 
 
+def artifacts_here(place: str, own: Path) -> str:
+    """Where a run's artifacts are, if MLflow recorded them below a folder that was moved to `own`.
+
+    MLflow's places are absolute. They are taken as they are where they are below `own`, on no disk,
+    or below another folder that is still there and has them.
+    """
+    parts = urlsplit(place)
+    if place.startswith(f"{own.as_uri()}/") or parts.scheme != "file":
+        return place
+    recorded = Path(unquote(parts.path))
+    if own.name not in recorded.parts or ".." in recorded.parts:
+        return place
+    below = recorded.parts[::-1].index(own.name)
+    here = own.joinpath(*recorded.parts[len(recorded.parts) - below :])
+    gone = not recorded.parents[below - 1].exists() if below else True
+    return here.as_uri() if below and (gone or here.is_dir()) else place
+
+
 def folder_of(uri: str) -> Path:
     """The folder of a resolved file store."""
     return Path(unquote(urlsplit(uri).path))

@@ -22,6 +22,7 @@ from anchored.adapters.mlflow_failure import failure, is_absent
 from anchored.adapters.mlflow_keys import LONGEST_KEY, Keys
 from anchored.adapters.mlflow_pages import page_server
 from anchored.adapters.mlflow_place import (
+    artifacts_here,
     database_of,
     folder_of,
     is_file_store,
@@ -217,7 +218,11 @@ class MlflowTracker:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             with self._calling(run_id):
-                self._client.log_artifacts(run_id, folder)
+                recorded = self._client.get_run(run_id).info.artifact_uri
+                if (here := self._here(recorded)) == recorded:
+                    self._client.log_artifacts(run_id, folder)
+                else:
+                    self._repository(here).log_artifacts(folder)
 
     def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags, and sees them by reading them back. Raises `TrackerFailed` otherwise."""
@@ -253,7 +258,8 @@ class MlflowTracker:
             self._calling(run_id),
         ):
             try:
-                return Path(self._client.download_artifacts(run_id, path, folder)).read_bytes()
+                place = self._here(self._client.get_run(run_id).info.artifact_uri)
+                return Path(self._repository(place).download_artifacts(path, folder)).read_bytes()
             except (OSError, MlflowException) as error:
                 if isinstance(error, FileNotFoundError) or is_absent(error):
                     return None
@@ -262,9 +268,8 @@ class MlflowTracker:
     def artifacts(self, runs: Sequence[TrackedRun], path: str) -> dict[str, bytes]:
         """The bytes of one artifact by run id, for those of the runs that have it."""
         from mlflow.exceptions import MlflowException
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        repository = cache(lambda place: get_artifact_repository(place, tracking_uri=self.uri))
+        repository = cache(self._repository)
 
         def fetched(place: str, name: str, file: str) -> bool:
             try:
@@ -278,6 +283,18 @@ class MlflowTracker:
 
         with self._calling():
             return artifacts_at({run.run_id: run.artifacts for run in runs}, path, fetched)
+
+    def _repository(self, place: str) -> Any:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return get_artifact_repository(place, tracking_uri=self.uri)
+
+    def _here(self, place: str) -> str:
+        """Where artifacts are now: the repo may have been moved since MLflow noted their place."""
+        if self.uri.startswith("http"):
+            return place
+        own = self._root / "mlruns" if self.takes_runs else folder_of(self.uri)
+        return artifacts_here(place, own)
 
     def picture_url(self, run_id: str, path: str) -> str:
         """Where MLflow's server hands out an artifact; empty where nobody serves its pages."""
@@ -437,7 +454,7 @@ class MlflowTracker:
             started=info.start_time,
             ended=info.end_time,
             ending=ENDINGS.get(info.status),
-            artifacts=info.artifact_uri or "",
+            artifacts=self._here(info.artifact_uri or ""),
             deleted=info.lifecycle_stage == DELETED,
         )
 
