@@ -47,6 +47,7 @@ class Written:
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     started: int | None = None
+    place: str = ""
     commit: str = ""
     source: str = ""
 
@@ -65,6 +66,7 @@ class Harm:
     tags: dict[str, str] = field(default_factory=dict)
     name: str = ""
     started: int | None = None
+    place: str = ""  # in place of the address of its artifacts
 
 
 def _entry(path: str, md5: str = "0" * 32) -> str:
@@ -105,6 +107,9 @@ HARMS = (
         tags={"dvc_data_md5/" + "x/" * 100 + "../..": "0" * 32},
     ),
     Harm("a name that acts", "", name=ESCAPES),
+    Harm("artifacts nowhere", "environment-missing", place="bogus://x/y"),
+    Harm("artifacts at no address", "environment-missing", place="http://[::1"),
+    Harm("artifacts at a path too long", "environment-missing", place="file:///" + "x" * 190),
     Harm("a time beyond all", "", started=2**62),
 )
 
@@ -161,7 +166,7 @@ class ManyRuns:
         if environment := harm.artifacts.get(ENVIRONMENT_DOCUMENT):
             run.tags["anchored.environment_md5"] = hashlib.md5(environment).hexdigest()
         run.tags |= harm.tags
-        return replace(run, name=harm.name or run.name, started=harm.started)
+        return replace(run, name=harm.name or run.name, started=harm.started, place=harm.place)
 
     # --- where it is written --------------------------------------------------------------------
 
@@ -216,28 +221,33 @@ class ManyRuns:
         root = self.repo.root
         client = MlflowClient(f"sqlite:///{root}/mlflow.db")
         experiment = client.create_experiment("sums", (root / "mlruns").as_uri())
-        ids, times = [], []
+        ids, times, places = [], [], []
         for run in runs:
             tags = {"git_commit": run.commit, "git_source_commit": run.source} | run.tags
             made = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
             client.set_terminated(made)
             ids.append((run.run_id, made))
             times += [(run.started, run.run_id)] if run.started else []
+            places += [(run.place, run.run_id)] if run.place else []
             for path, content in run.artifacts.items():
                 file = root / "mlruns" / made / "artifacts" / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-        _named_by_their_refs(os.fspath(root / "mlflow.db"), ids, times)
+        _named_by_their_refs(os.fspath(root / "mlflow.db"), ids, times, places)
 
 
 def _named_by_their_refs(
-    database: str, ids: Sequence[tuple[str, str]], times: Sequence[tuple[Any, str]]
+    database: str,
+    ids: Sequence[tuple[str, str]],
+    times: Sequence[tuple[Any, str]],
+    places: Sequence[tuple[str, str]],
 ) -> None:
     """Gives the runs the ids that their refs have, and times that MLflow's client refuses."""
     with sqlite3.connect(database) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         for table in ("runs", "tags", "params", "metrics", "latest_metrics"):
             connection.executemany(f"UPDATE {table} SET run_uuid = ? WHERE run_uuid = ?", ids)
+        connection.executemany("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", places)
         connection.executemany("UPDATE runs SET start_time = ? WHERE run_uuid = ?", times)
     connection.close()
 

@@ -29,6 +29,8 @@ def artifacts_at(places: Mapping[str, str], path: str, fetch: Fetch) -> dict[str
     found: dict[str, bytes | None] = {}
     elsewhere: dict[str, tuple[str, str]] = {}
     for run_id, place in places.items():
+        if not _is_address(place):
+            continue
         if (folder := _local_folder(place)) is None:
             elsewhere[run_id] = _split(place, run_id)
         else:
@@ -41,6 +43,14 @@ def artifacts_at(places: Mapping[str, str], path: str, fetch: Fetch) -> dict[str
 
         found |= in_parallel(fetched, list(elsewhere), AT_ONCE)
     return {run_id: content for run_id, content in found.items() if content is not None}
+
+
+def _is_address(place: str) -> bool:
+    try:
+        urlsplit(place)
+    except ValueError:  # whoever wrote it; the run has no such artifact
+        return False
+    return True
 
 
 def _local_folder(place: str) -> Path | None:

@@ -48,8 +48,17 @@ def _refused(error: Exception, uri: str) -> TrackerFailed | None:
     return None
 
 
+ABSENT = (
+    "no such", "not found", "could not find a registered artifact repository",
+    "file name too long", "invalid ipv6 url",
+)  # fmt: skip
+
+
 def is_absent(error: Exception) -> bool:
-    """Whether a call failed since there is no such thing."""
+    """Whether a call failed since there is no such thing, or no such place.
+
+    A run's artifacts may be at an address of no scheme that MLflow knows, or at none at all.
+    """
     text = str(error).lower()
     code = getattr(error, "error_code", "")
-    return code == "RESOURCE_DOES_NOT_EXIST" or "no such" in text or "not found" in text
+    return code == "RESOURCE_DOES_NOT_EXIST" or any(words in text for words in ABSENT)

@@ -260,7 +260,7 @@ class MlflowTracker:
             try:
                 place = self._here(self._client.get_run(run_id).info.artifact_uri)
                 return Path(self._repository(place).download_artifacts(path, folder)).read_bytes()
-            except (OSError, MlflowException) as error:
+            except (OSError, MlflowException, ValueError) as error:
                 if isinstance(error, FileNotFoundError) or is_absent(error):
                     return None
                 raise
@@ -272,6 +272,13 @@ class MlflowTracker:
         repository = cache(self._repository)
 
         def fetched(place: str, name: str, file: str) -> bool:
+            try:
+                repository(place)
+            except (
+                MlflowException,
+                ValueError,
+            ):  # an address that nothing of MLflow's knows, of one run alone
+                return False
             try:
                 # `download_artifacts` lists first, which is a second question for each run.
                 repository(place)._download_file(name, file)  # noqa: SLF001
