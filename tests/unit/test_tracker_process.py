@@ -61,9 +61,9 @@ def test_errors_come_with_all_their_fields(echo: TrackerProcess) -> None:
     with pytest.raises(AmbiguousRun) as refused:
         echo.refuse()
     assert (refused.value.candidates, refused.value.hint) == (("1", "2"), "name one")
-    with pytest.raises(TrackerFailed, match="ZeroDivisionError: by nought") as broken:
+    # A bug, and no failure of the tracker's: the command ends with 70.
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: by nought"):
         echo.break_down()
-    assert not broken.value.transient
     assert echo.say("still there") == "still there"
 
 
