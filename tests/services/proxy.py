@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import struct
 import threading
@@ -21,13 +22,15 @@ class _Connection:
     """What becomes of one connection, in both directions."""
 
     loses: bool = False
+    begun: bool = False
 
 
 class Proxy:
     """Passes bytes between `port` and `target_port`, both loopback, until told otherwise.
 
     `connections` and `bytes_up` count what clients opened and sent since the start, `lost` the
-    requests whose answers were lost. Each method has taken effect when it returns.
+    requests whose answers were lost, `failed` those that came to harm by `fail`. Each method has
+    taken effect when it returns.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -36,6 +39,8 @@ class Proxy:
         self.connections = 0
         self.bytes_up = 0
         self.lost = 0
+        self.failed = 0
+        self._faults: tuple[float, random.Random] | None = None
         self._losing = b""
         self._cut_at: int | None = None
         self._deaf_at: int | None = None
@@ -72,6 +77,12 @@ class Proxy:
         """Let the server do what is POSTed to a path, and reset instead of passing its answer."""
         self._do(self._lose_answer(path))
 
+    def fail(self, share: float, seed: int) -> None:
+        """Harm this share of all requests: reset before they arrive, or instead of their answer, or
+        answer 503 where they are HTTP's.
+        """
+        self._do(self._fail((share, random.Random(seed))))
+
     def refuse(self) -> None:
         """Reset what is open and listen no more: new connections are refused."""
         self._do(self._refuse())
@@ -96,6 +107,9 @@ class Proxy:
     async def _lose_answer(self, path: bytes) -> None:
         self._losing = path
 
+    async def _fail(self, faults: tuple[float, random.Random]) -> None:
+        self._faults = faults
+
     async def _refuse(self) -> None:
         if self._listener is not None:
             self._listener.close()
@@ -107,7 +121,7 @@ class Proxy:
 
     async def _heal(self) -> None:
         self._cut_at = self._deaf_at = None
-        self._losing = b""
+        self._losing, self._faults = b"", None
         self._passing.set()
         if self._listener is None:
             self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -122,7 +136,7 @@ class Proxy:
             ends.append(target)
             self._open.add(target)
             await asyncio.gather(
-                self._pass_on(reader, target, state, up=True),
+                self._pass_on(reader, target, state, up=True, back=writer),
                 self._pass_on(answer, writer, state, up=False),
             )
         except OSError:  # one side reset, or nobody listens at the target: the other side sees it
@@ -140,11 +154,15 @@ class Proxy:
         state: _Connection,
         *,
         up: bool,
+        back: asyncio.StreamWriter | None = None,
     ) -> None:
         while data := await source.read(65_536):
             await self._passing.wait()
             if up and self._losing and data.startswith(b"POST ") and self._losing in _line(data):
                 state.loses, self.lost = True, self.lost + 1
+            if back is not None and self._faults and (not state.begun or _is_request(data)):
+                state.begun = True
+                await self._harm(state, data, back, *self._faults)
             if not up and state.loses:
                 raise ConnectionResetError
             if up and self._cut_at is not None and self.bytes_up + len(data) >= self._cut_at:
@@ -161,6 +179,27 @@ class Proxy:
         if sink.can_write_eof() and not sink.is_closing():
             sink.write_eof()
 
+    async def _harm(
+        self,
+        state: _Connection,
+        data: bytes,
+        back: asyncio.StreamWriter,
+        share: float,
+        chances: random.Random,
+    ) -> None:
+        """Does nothing, or lets the answer be lost, or ends the connection here and now."""
+        if chances.random() >= share:
+            return
+        self.failed += 1
+        kind = chances.randrange(3 if _is_request(data) else 2)
+        if kind == 0:
+            state.loses = True
+            return
+        if kind == 2:
+            back.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            await back.drain()
+        raise ConnectionResetError
+
     def _reset_all(self) -> None:
         for end in self._open:
             _reset(end)
@@ -171,6 +210,11 @@ class Proxy:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+
+
+def _is_request(data: bytes) -> bool:
+    """Whether a request of HTTP's begins here."""
+    return data.partition(b" ")[0] in {b"GET", b"PUT", b"POST", b"HEAD", b"DELETE", b"PATCH"}
 
 
 def _line(request: bytes) -> bytes:
