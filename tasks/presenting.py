@@ -157,7 +157,7 @@ def _link_to_tracker(run: RunRecord, key: str, description: str) -> None:
         create_link_artifact(
             key=key,
             link=link,
-            link_text=as_markdown(f"{run.name} in {run.tracker.title}"),
+            link_text=as_link_text(f"{run.name} in {run.tracker.title}"),
             description=description,
         )
 
@@ -185,6 +185,11 @@ def _update(run: RunRecord, tags: list[str]) -> None:
 def as_markdown(text: str) -> str:
     """A text that Markdown shows as it stands, whatever links, pictures or HTML are in it."""
     return re.sub(r"([!-.:-@\[-`{-~])", r"\\\1", shown(text))
+
+
+def as_link_text(text: str) -> str:
+    """The text of a link artifact: Prefect's page shows escapes there as they are (3.8.8)."""
+    return re.sub(r"[\[\]()<>`!*\\]+", " ", shown(text)).strip()
 
 
 def as_address(url: str) -> str:

@@ -9,7 +9,14 @@ from prefect.states import Completed
 from anchored.decisions.gate import Decision, Retrained
 from anchored.decisions.shown import shown_lines
 from anchored.records import ModelVersion, RunRecord
-from tasks.presenting import artifact_key, as_address, as_markdown, never_failing, plain_rows
+from tasks.presenting import (
+    artifact_key,
+    as_address,
+    as_link_text,
+    as_markdown,
+    never_failing,
+    plain_rows,
+)
 
 
 @never_failing
@@ -25,7 +32,7 @@ def present_decision(run: RunRecord, decision: Decision, version: ModelVersion |
         create_link_artifact(
             key=artifact_key("model", run.experiment),
             link=link,
-            link_text=as_markdown(f"{version.model} {version.version}"),
+            link_text=as_link_text(f"{version.model} {version.version}"),
             description=f"The registered model of {as_markdown(run.name)}",
         )
 

@@ -36,7 +36,7 @@ registered_model = "pages_model"
 STEPS = (
     "refresh data", "look for an equal run", "open run", "version data", "dvc push data",
     "dvc fetch inputs", "train and log", "version model", "dvc push model", "git push run ref",
-    "seal run", "judge", "promote",
+    "seal run", "judge", "promote", "look at folder",
 )  # fmt: skip
 # What Prefect 3.8 and MLflow 3.17 ask their own servers for in vain.
 THEIR_OWN = (

@@ -4,6 +4,7 @@
     ├── WrongUse                      2     nothing was changed
     │   ├── ConfigError                     names the file, the key and the line
     │   ├── NotReady                        the repository lacks something that Anchored needs
+    │   │   └── DeletedExperiment               the tracker can bring it back
     │   │   └── DeletedExperiment               in the tracker, with all its runs
     │   ├── BadInput                        an input or model path that cannot be versioned
     │   ├── DirtyTree                       uncommitted changes, listed

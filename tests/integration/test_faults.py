@@ -31,7 +31,7 @@ def test_runs_through_faults_are_each_sealed_once(
     work.fail(0.3, seed=11)
     for number in range(RUNS):
         work.run(f"run {number}", power=number + 1)
-    assert work.failed["s3"] and work.failed["mlflow"], work.failed
+    assert min(work.failed["s3"], work.failed["mlflow"]) > 0, work.failed
     work.heal()
     assert work.counts() == {(f"run {number}", "sealed"): 1 for number in range(RUNS)}
     assert repo.audit(deep=True).findings == ()

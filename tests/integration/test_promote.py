@@ -297,11 +297,8 @@ def test_runs_that_nobody_may_rely_on_are_refused(registering: Repo) -> None:
     for state in ("running", "trained", "failed"):
         tracker.log(run.run_id, tags={"anchored.state": state})
         assert f"is {state}: only a sealed one" in refused(repo, "one").message
-    tracker.log(run.run_id, tags={"anchored.state": "sealed"})
-    # Somebody points the run at other bytes than its commit does.
-    other = run.data[0].md5
-    tracker.log(run.run_id, tags={"dvc_model_md5": other, "dvc_model_md5/models/model.bin": other})
-    assert f"the run names {other}, the pointer at its commit" in refused(repo, "one").message
+    repo.foreign("claims", **{"anchored.state": "sealed", "git_commit": run.git.commit})
+    assert "neither this repository nor its remote has its ref" in refused(repo, "claims").message
     repo.foreign("no model", git_commit=run.git.commit)
     assert "names no model" in refused(repo, "no model").message
     repo.foreign("no commit", dvc_model_md5=run.model[0].md5)

@@ -38,7 +38,7 @@ def test_every_error_has_the_exit_code_of_its_branch() -> None:
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    drawn = set(re.findall(r"[A-Z]\w+(?:Error|Failed|Use|Ready|Input|Tree|Name|Param|Run|Outcome|Changed|Full|Lost)",
+    drawn = set(re.findall(r"[A-Z]\w+(?:Error|Failed|Use|Ready|Input|Tree|Name|Param|Run|Outcome|Changed|Full|Lost|Experiment)",
                            errors.__doc__ or ""))  # fmt: skip
     assert {leaf.__name__ for leaf in leaves(AnchoredError)} <= drawn
 

@@ -152,10 +152,7 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
     if wanted is not None:
         meant = [j for j in meant if _is_meant(j.run, wanted)]
         if not meant:
-            raise UnknownRun(
-                f"no unfinished run here answers to {wanted!r}",
-                hint="without RUN, `anchored resume` finishes all that were interrupted",
-            )
+            raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
         if len(meant) > 1:
             lines = [f"{j.run.run_id}  {j.run.started[:19]}  {j.run.name!r}" for j in meant]
             raise AmbiguousRun(
@@ -338,10 +335,17 @@ def close_lost(repo: TrainingRepo, wanted: str) -> RunRecord:
     Only one that is named: its machine may be gone, or be another one that still works on it and
     will say so. Raises `UnknownRun` where no such run is open, and `AmbiguousRun`.
     """
-    run = found(repo, wanted)
+    unknown = UnknownRun(
+        f"no unfinished run here answers to {wanted!r}",
+        hint="without RUN, `anchored resume` finishes all that were interrupted",
+    )
+    try:
+        run = found(repo, wanted)
+    except UnknownRun:
+        raise unknown from None
     sealed = may_have_ref(run.run_id) and repo.code.bring_ref(run_ref(run.run_id))
     if run.state not in {State.RUNNING, State.TRAINED} or run.reproduces or sealed:
-        raise UnknownRun(f"no unfinished run here answers to {wanted!r}")
+        raise unknown
     said = {tags.ERROR: "closed by `anchored resume`: nothing is left of its work"}
     repo.tracker.log(run.run_id, tags={**said, tags.STATE: str(State.FAILED)})
     repo.tracker.end_run(run.run_id, Ended.KILLED, name=run.name, ended=now())
