@@ -207,7 +207,8 @@ class WandbOffline(Backend):
             settings=settings, **init,
         ) as run:  # fmt: skip
             yield run
-        wandb.teardown()  # logs are on disk when W&B's service has ended, not when a run has
+        if self.place()["mode"] == "offline":
+            wandb.teardown()  # logs are on disk when W&B's service has ended, not when a run has
 
     def place(self) -> dict[str, Any]:
         """Settings of the library that say where runs go."""
