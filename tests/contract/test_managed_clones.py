@@ -18,6 +18,7 @@ from anchored.adapters import remote_branch
 from anchored.adapters.git_remote import GitRemote
 from anchored.adapters.managed_clone import ManagedClone
 from anchored.errors import GitRemoteFailed, NotReady
+from anchored.own_folder import own_folder
 from anchored.ports import Advance, BranchOutcome, Silent
 from anchored.workspace import open_repo, root_of
 from tests.proof import assert_sealed
@@ -207,7 +208,8 @@ def test_files_that_are_in_the_way_do_not_stop_a_managed_clone(served: Served, u
     clone.write("train.py", "changed by hand\n")
     clone.write("notes.txt", "untracked\n")
     (clone.root / ".git/index.lock").touch()
-    journal = clone.write(".dvc/tmp/anchored/0123/journal.json", "{}")
+    own_folder(clone.root)
+    journal = clone.write(".dvc/anchored/runs/0123/journal.json", "{}")
     served.push("notes.txt", "theirs\n")
     served.git("push", "--quiet", "--force", "origin", "HEAD~1:main", "HEAD:dev")
     served.git("symbolic-ref", "HEAD", "refs/heads/dev", cwd=served.origin)

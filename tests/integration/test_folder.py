@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from anchored.errors import BadInput, NotReady
+from anchored.journal import FOLDER as RUNS
 from anchored.ports import Silent
 from anchored.records import FlowLink
 from anchored.steps.folder import Content, behind_in_folder, compared
@@ -232,5 +233,5 @@ def test_pull_brings_what_is_newer_and_leaves_what_is_the_users(repo: Repo) -> N
     assert (
         repo.dvc("status", f"{FILE}.dvc", f"{FOLDER}.dvc") == "Data and pipelines are up to date."
     )
-    assert list((repo.root / ".dvc/tmp/anchored").glob("scratch-*")) == []
+    assert list((repo.root / RUNS).glob("scratch-*")) == []
     assert behind_in_folder(repo.open(), pull=True) == ("data/log",)

@@ -26,6 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from anchored.errors import BadName, ConfigError, ObjectLost, UnknownRun, WrongUse
+from anchored.journal import FOLDER
 from anchored.records import RunRecord
 from anchored.steps.promote import promote
 from tests.repos import Repo, result_of
@@ -401,7 +402,7 @@ def test_cut_off_anywhere_and_begun_again_there_is_one_version(registering: Repo
             promote(repo.open(), old, alias="champion")
     assert promote(repo.open(), run, alias="champion").version == "2"
     assert [v.run_id for v in versions(repo)] == [old.run_id, run.run_id]
-    assert not list((repo.root / ".dvc/tmp/anchored").glob("scratch-*"))
+    assert not list((repo.root / FOLDER).glob("scratch-*"))
 
 
 def test_two_processes_at_once_make_one_version(registering: Repo) -> None:

@@ -24,6 +24,7 @@ from anchored.errors import (
     TrackerFailed,
     TrainingFailed,
 )
+from anchored.journal import FOLDER
 from tests.killed import wait_for
 from tests.repos import Repo, result_of
 
@@ -47,7 +48,7 @@ def fails(repo: Repo, error: type[RunFailed], match: str) -> Any:
     assert replace(repo.state(), status="") == before
     assert repo.git("status", "--porcelain") == "?? data/"
     assert repo.git("for-each-ref", "refs/anchored") == ""
-    left = [f for f in (repo.root / ".dvc/tmp/anchored").iterdir() if f.is_dir()]
+    left = [f for f in (repo.root / FOLDER).iterdir() if f.is_dir()]
     assert left == []
     assert not list((repo.root / ".git").glob("worktrees/*"))
     return raised.value

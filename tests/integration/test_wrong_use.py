@@ -19,6 +19,7 @@ from anchored.errors import (
     NotReady,
     WrongUse,
 )
+from anchored.journal import FOLDER
 from anchored.records import FlowLink
 from anchored.steps.open_run import RunRequest, open_run
 from anchored.workspace import open_repo
@@ -38,7 +39,7 @@ def traces(repo: Repo) -> dict[str, object]:
         "objects": repo.git("count-objects"),
         "store": sorted(str(p) for p in repo.store.rglob("*") if p.is_file()) if repo.store.is_dir() else None,
         "database": (repo.root / "mlflow.db").read_bytes(),
-        "journals": sorted(str(p) for p in (repo.root / ".dvc/tmp/anchored").glob("*/journal.json")),
+        "journals": sorted(str(p) for p in (repo.root / FOLDER).glob("*/journal.json")),
     }  # fmt: skip
 
 
