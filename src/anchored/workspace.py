@@ -283,14 +283,14 @@ def _tracker(config: Config, root: Path) -> Tracker:
 def _mlflow(config: Config, root: Path) -> Tracker:
     from anchored.adapters.mlflow_place import resolved
     from anchored.adapters.mlflow_tracker import MlflowTracker
-    from anchored.journal import FOLDER
     from anchored.stack_record import page_of_tracker
 
     return MlflowTracker(
         config.tracker.uri,
         experiment=config.experiment,
         root=root,
-        lock=root / FOLDER / "tracker.lock",
+        # Where looking may leave a file: Git overlooks it, and nobody misses it.
+        lock=root / ".dvc" / "tmp" / "anchored" / "tracker.lock",
         page=page_of_tracker(root, resolved(config.tracker.uri, root)),
     )
 

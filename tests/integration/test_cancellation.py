@@ -202,7 +202,9 @@ def test_a_reproduction_that_was_cut_off_is_over_wherever_that_was(repo: Repo) -
     repo.run("one")
     workspace = repo.open()
     original = reproduce.located(workspace, "one", reproduce.Request())
-    key = reproduce.open_reproduction(workspace, original, FlowLink("flow", ""), key=new_key()).key
+    key = reproduce.open_reproduction(
+        workspace, original, reproduce.Request(), FlowLink("flow", ""), key=new_key()
+    ).key
     workspace.journals.release(key)
     close_flow_runs(workspace, {"flow"}, "cancelled in Prefect")
     assert_closed(repo, "reproduction of one", "cancelled in Prefect")

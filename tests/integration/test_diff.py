@@ -216,6 +216,8 @@ def test_a_lost_commit_is_said_and_the_rest_told(repo: Repo) -> None:
     repo.write("data/numbers.csv", MORE)
     two = repo.run("two")
     lost = "0123456789" * 4
+    repo.git("push", "--quiet", "origin", f":{two.git.ref}")
+    repo.git("update-ref", "-d", two.git.ref)
     tracker = repo.open().tracker
     tracker.log(two.run_id, tags={"git_commit": lost, "git_source_commit": lost})
     document = diffed(repo, patch=True)
