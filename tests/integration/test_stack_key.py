@@ -280,11 +280,12 @@ def test_commands_use_it_and_no_other_login_goes_there(up: Up) -> None:
 
 def test_all_of_it_is_its_owners_and_nothing_shows_the_key(up: Up) -> None:
     folder = up.repo.root / FOLDER
-    # Flow runs write as the user does, whose data they version: there the folder is what closes.
-    of_flow_runs = folder / "prefect/storage"
+    # Runs write as the user does, whose data they version: there the folder is what closes.
+    of_runs = [folder / "prefect/storage", folder / "runs"]
     open_to_others = [
         file for file in [folder, *folder.rglob("*")]
-        if not file.is_relative_to(of_flow_runs) and stat.S_IMODE(file.stat().st_mode) & 0o077
+        if not any(file.is_relative_to(of_run) for of_run in of_runs)
+        and stat.S_IMODE(file.stat().st_mode) & 0o077
     ]  # fmt: skip
     assert open_to_others == []
     assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o600
