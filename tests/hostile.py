@@ -110,6 +110,7 @@ HARMS = (
     Harm("artifacts nowhere", "environment-missing", place="bogus://x/y"),
     Harm("artifacts at no address", "environment-missing", place="http://[::1"),
     Harm("artifacts at a path too long", "environment-missing", place="file:///" + "x" * 190),
+    Harm("artifacts at a path of no file", "environment-missing", place="file:///x%00/y"),
     Harm("a time beyond all", "", started=2**62),
 )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from anchored.adapters.mlflow_place import artifacts_here
 from anchored.config import has_table, named_paths, parse_config
 from anchored.decisions import tags
 from anchored.decisions.audit_facts import subject_of
@@ -130,3 +132,10 @@ def test_a_hostile_configuration_is_a_config_error(text: bytes) -> None:
         parse_config(text, "anchored.toml", default_experiment="e")
     assert not has_table(text)
     assert named_paths(text) == ()
+
+
+@pytest.mark.parametrize("place", [
+    "http://[::1", "file://[/mlruns/x", f"file:///{'x' * 5000}/mlruns/x", "",
+])  # fmt: skip
+def test_a_place_that_is_none_is_taken_as_it_is(place: str) -> None:
+    assert artifacts_here(place, Path("/repo/mlruns")) == place

@@ -49,7 +49,7 @@ def _refused(error: Exception, uri: str) -> TrackerFailed | None:
 
 
 ABSENT = (
-    "no such", "not found", "could not find a registered artifact repository",
+    "no such", "not found", "embedded null byte", "could not find a registered artifact repository",
     "file name too long", "invalid ipv6 url",
 )  # fmt: skip
 

@@ -44,8 +44,16 @@ def artifacts_here(place: str, own: Path) -> str:
     """Where a run's artifacts are, if MLflow recorded them below a folder that was moved to `own`.
 
     MLflow's places are absolute. They are taken as they are where they are below `own`, on no disk,
-    or below another folder that is still there and has them.
+    or below another folder that is still there and has them; so is what is no place at all, for
+    anybody who can write to the tracker can write that.
     """
+    try:
+        return _artifacts_here(place, own)
+    except (OSError, ValueError):
+        return place
+
+
+def _artifacts_here(place: str, own: Path) -> str:
     parts = urlsplit(place)
     if place.startswith(f"{own.as_uri()}/") or parts.scheme != "file":
         return place
