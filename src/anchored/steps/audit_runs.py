@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from anchored.config import FILE, PYPROJECT, Config
 from anchored.decisions.audit_facts import (
@@ -45,6 +46,9 @@ from anchored.records import (
 from anchored.steps.find_runs import with_details
 from anchored.steps.training_repo import TrainingRepo, readable_config
 
+T = TypeVar("T")
+
+BATCH_RUNS = 2_000  # whose commits and environment records are held at once
 BATCH_OBJECTS, BATCH_BYTES = 20_000, 50 * 10**9  # what one try hashes, and a retry hashes again
 
 
@@ -114,13 +118,21 @@ def _trackers(repo: TrainingRepo) -> Iterator[Tracker]:
 
 def _subjects(tracker: Tracker, tracked: Sequence[TrackedRun]) -> list[Subject]:
     runs = _detailed(tracker, tracked)
-    claiming = [run for run in runs if claims_environment(run) and not run.deleted]
-    records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
     doubled = {twin.run.run_id: twin.of.run_id for twin in twins(runs) if twin.certain}
-    subjects = (
-        subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri) for run in runs
-    )
-    return [replace(s, twin_of=doubled.get(s.run.run_id, "")) for s in subjects]
+    found: list[Subject] = []
+    for batch in _batches(runs):
+        claiming = [run for run in batch if claims_environment(run) and not run.deleted]
+        records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
+        subjects = (
+            subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri)
+            for run in batch
+        )
+        found += (replace(s, twin_of=doubled.get(s.run.run_id, "")) for s in subjects)
+    return found
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + BATCH_RUNS] for start in range(0, len(items), BATCH_RUNS))
 
 
 def _detailed(tracker: Tracker, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
@@ -141,12 +153,14 @@ def traces(repo: TrainingRepo, runs: Iterable[Subject], known: Refs) -> dict[str
     meant = [s for s in runs if s.is_sealed or known.of(s.run.run_id)]
     commits = dict.fromkeys(filter(None, (_commit_of(s, known) for s in meant)))
     standings = repo.code.standings(tuple(commits), known.published)
-    here = [commit for commit in commits if standings[commit] != CommitStanding.MISSING]
-    texts = repo.code.commit_texts(here)
-    at_commit = Commits(repo, repo.code.files_at(here, _is_wanted))
-    return {
-        subject.run.run_id: _trace(subject, known, at_commit, standings, texts) for subject in meant
-    }
+    at_commit, found = Commits(repo), dict[str, Trace]()
+    for batch in _batches(meant):
+        named = dict.fromkeys(_commit_of(subject, known) for subject in batch)
+        here = [c for c in named if c and standings[c] != CommitStanding.MISSING]
+        texts = at_commit.read(here)
+        for subject in batch:
+            found[subject.run.run_id] = _trace(subject, known, at_commit, standings, texts)
+    return found
 
 
 def _commit_of(subject: Subject, known: Refs) -> str:
@@ -207,12 +221,20 @@ def _is_wanted(path: str) -> bool:
 
 
 class Commits:
-    """What the files of commits say; each distinct text is parsed once."""
+    """What the files of commits say, of a batch at a time; each distinct text is parsed once."""
 
-    def __init__(self, repo: TrainingRepo, files: Mapping[str, Mapping[str, bytes]]) -> None:
-        self._repo, self._files = repo, files
+    def __init__(self, repo: TrainingRepo) -> None:
+        self._repo = repo
+        self._files: Mapping[str, Mapping[str, bytes]] = {}
         self._parsed: dict[tuple[str, bytes], tuple[tuple[Pointer, ...], str]] = {}
         self._configs: dict[tuple[bytes | None, ...], Config | None] = {}
+
+    def read(self, commits: Sequence[str]) -> dict[str, CommitText]:
+        """Takes the files of these commits in place of those before, and returns their messages."""
+        self._files = {}
+        self._parsed.clear()
+        self._files = self._repo.code.files_at(commits, _is_wanted)
+        return self._repo.code.commit_texts(commits)
 
     def pointers(self, commit: str) -> tuple[Pointer, ...]:
         """Every output that the commit's `.dvc` files name; one that cannot be read names none."""
