@@ -40,8 +40,9 @@ def isolated(
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """A shell that runs the tests in its background makes all that they start deaf to SIGINT."""
+    """A shell's background makes all that the tests start deaf to SIGINT, `nohup` to SIGHUP."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
