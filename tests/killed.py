@@ -143,6 +143,12 @@ def trainings(repo: Repo) -> list[int]:
     return found
 
 
+def end_trainings(repo: Repo) -> None:
+    """Ends what a test has left of them."""
+    for pid in trainings(repo):
+        os.kill(pid, signal.SIGKILL)
+
+
 def assert_cache_is_whole(repo: Repo) -> None:
     """Every object of the DVC cache has the bytes that its name says."""
     objects = [file for file in (repo.root / ".dvc/cache/files/md5").rglob("*") if file.is_file()]

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from tests.killed import trainings, wait_for
+from tests.killed import end_trainings, wait_for
 from tests.repos import Repo
 
 CTRL_C = b"\x03"
@@ -85,8 +85,7 @@ def at_terminal(repo: Repo, *args: str, deaf: bool = False, **env: str) -> Itera
     finally:
         process.kill()
         process.wait()
-        for pid in trainings(repo):
-            os.kill(pid, signal.SIGKILL)
+        end_trainings(repo)
 
 
 def of_home(home: Any) -> list[str]:

@@ -23,6 +23,7 @@ from anchored.steps.close_run import may_be_resumed
 from tests.killed import (
     assert_nothing_is_left,
     assert_published_is_whole,
+    end_trainings,
     kill,
     resume,
     sealed_runs,
@@ -152,8 +153,7 @@ def command(repo: Repo, *args: str, **env: str) -> Iterator[subprocess.Popen[str
     finally:
         process.kill()
         process.communicate()
-        for pid in trainings(repo):
-            os.kill(pid, signal.SIGKILL)
+        end_trainings(repo)
 
 
 def in_training(repo: Repo) -> Callable[[], bool]:

@@ -328,3 +328,12 @@ def test_the_temporary_server_of_a_command_asks_for_a_key_as_well(repo: Repo) ->
             for process in tree:
                 with suppress(psutil.Error):
                     process.kill()
+
+
+def test_commands_of_one_process_share_its_temporary_server(repo: Repo) -> None:
+    audit = "main(['audit'])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from anchored.cli.main import main; exit({audit} or {audit})"],
+        cwd=repo.root, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from anchored.cli.console import steps_shown
-from anchored.cli.temporary_prefect import use_temporary_server
+from anchored.cli.temporary_prefect import temporary_key, use_temporary_server
 from anchored.errors import AnchoredError, ServiceFailed
 from anchored.loopback import answers
-from anchored.stack_record import PREFECT, new_key, read_key, read_stack
+from anchored.stack_record import PREFECT, read_key, read_stack
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -97,7 +96,7 @@ def _settings(root: Path) -> tuple[dict[Any, Any], str]:
     stack, instead = _of_stack(root)
     if not stack:
         # A temporary one listens for as long as training takes, to whoever asks (Prefect 3.8.8).
-        key = _temporary_key()
+        key = temporary_key()
         return {PREFECT_SERVER_API_AUTH_STRING: key, PREFECT_API_AUTH_STRING: key}, instead
     # The stack's own key, and nothing that was meant for another server.
     return {
@@ -106,12 +105,6 @@ def _settings(root: Path) -> tuple[dict[Any, Any], str]:
         PREFECT_API_KEY: None,
         PREFECT_CLIENT_CUSTOM_HEADERS: {},
     }, ""
-
-
-@cache
-def _temporary_key() -> str:
-    """One for this process: Prefect keeps its temporary server from one command to the next."""
-    return new_key()
 
 
 def _of_stack(root: Path) -> tuple[str, str]:

@@ -11,12 +11,20 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from typing import Any
 
 from anchored.lifeline import end_with_parent
+from anchored.stack_record import new_key
 
 SERVER = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 TAIL = 2_000  # characters of its log, should it not start
+
+
+@cache
+def temporary_key() -> str:
+    """The server's key: one a process, as Prefect keeps the server between commands."""
+    return new_key()
 
 
 def use_temporary_server() -> None:
