@@ -103,7 +103,7 @@ HARMS = (
     ),
     Harm(
         "a path that leaves",
-        "pointer-mismatch",
+        "tag-mismatch",
         tags={"dvc_data_md5/" + "x/" * 100 + "../..": "0" * 32},
     ),
     Harm("a name that acts", "", name=ESCAPES),
@@ -148,7 +148,7 @@ class ManyRuns:
 
     def _harmed(self, run: Written, harm: Harm) -> Written:
         """Of a commit without a record, as it was sealed before there were any, but for a harm."""
-        run.message = b"run"
+        run.message = f"Version model of run x\n\nAnchored-Run: {run.run_id}\n".encode()
         if harm.message:
             run.message = f"Run\n\n{harm.message}\n\nAnchored-Run: {run.run_id}\n".encode()
         if harm.data:

@@ -138,6 +138,18 @@ def test_of_a_run_sealed_before_a_command_that_the_commit_does_not_give_is_refus
     assert (repo.root / "PWNED").exists()
 
 
+def test_of_a_run_sealed_before_the_audit_says_what_a_restore_goes_by(repo: Repo) -> None:
+    one, two = legacy(repo), repo.run("two", params={"power": 2})
+    for key in ("dvc_model_md5", "dvc_model_md5/models/model.bin"):
+        client(repo).set_tag(one.run_id, key, two.model[0].md5)
+    client(repo).set_tag(one.run_id, "git_source_commit", two.git.source_commit)
+    past = traced(repo.open(), found(repo.open(), one.run_id))
+    assert past.lineage.model == one.model, "what the commit under the ref names"
+    assert past.mismatches
+    said = [(str(f.problem), f.detail) for f in repo.audit().findings]
+    assert sorted(said) == sorted(("tag-mismatch", line) for line in past.mismatches)
+
+
 def gone(repo: Repo) -> None:
     (repo.root / "mlflow.db").unlink()
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from anchored.decisions.commit_record import is_snapshot
+from anchored.decisions.naming import run_ref
+from anchored.decisions.objects import is_object
 from anchored.decisions.tags import (
     COMMIT,
     DATA,
@@ -17,7 +20,7 @@ from anchored.decisions.tags import (
     REPRODUCES,
     SOURCE_COMMIT,
 )
-from anchored.records import Pointer, RunRecord
+from anchored.records import CommitText, Pointer, RunRecord
 
 
 def agreed(tracked: RunRecord, sealed: RunRecord) -> tuple[RunRecord, tuple[str, ...]]:
@@ -32,6 +35,41 @@ def agreed(tracked: RunRecord, sealed: RunRecord) -> tuple[RunRecord, tuple[str,
         verdict=tracked.verdict,
     )
     return run, tuple(_mismatches(tracked, sealed))
+
+
+def source_of(commit: str, text: CommitText) -> str:
+    """The commit that training executed: a snapshot's parent, else the commit itself."""
+    return text.parent if is_snapshot(text.message) else commit
+
+
+def sealed_before(
+    run: RunRecord,
+    commit: str,
+    text: CommitText,
+    at_commit: Sequence[Pointer],
+    *,
+    inputs: Sequence[str] | None,
+    model: str | None,
+) -> tuple[RunRecord, tuple[str, ...]]:
+    """A run that was sealed before commits recorded runs, and what its tags say otherwise.
+
+    Commits and pointers are those under its ref, `commit`; params and metrics, and outputs whose
+    pointers there are unreadable, are what the tags say.
+    `inputs` and `model` are the paths of the configuration there, None where it has none.
+    """
+    known = {pointer.path: pointer for pointer in at_commit if is_object(pointer.md5)}
+    paths = [p.path for p in run.data] if inputs is None else inputs
+    models = [p.path for p in run.model] if model is None else [model]
+    git = run.git.with_(
+        commit=commit, source_commit=source_of(commit, text), ref=run_ref(run.run_id)
+    )
+    sealed = run.with_(
+        git=git,
+        data=tuple(known[path] for path in paths if path in known) or run.data,
+        model=tuple(known[path] for path in models if path in known) or run.model,
+        reproduces=None,
+    )
+    return sealed, tuple(_mismatches(run, sealed))
 
 
 def _mismatches(tracked: RunRecord, sealed: RunRecord) -> Iterator[str]:

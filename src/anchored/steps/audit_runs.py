@@ -23,13 +23,13 @@ from anchored.decisions.audit_facts import (
     subject_of,
     untracked,
 )
-from anchored.decisions.authority import agreed
+from anchored.decisions.authority import agreed, sealed_before
 from anchored.decisions.commit_record import parse_message
 from anchored.decisions.decoding import Unreadable
 from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
 from anchored.decisions.naming import RUNS, run_ref
 from anchored.decisions.pointers import read_pointers
-from anchored.decisions.tags import COMMIT, RECORD, STATE
+from anchored.decisions.tags import RECORD, STATE
 from anchored.decisions.twins import twins
 from anchored.errors import AnchoredError, BadInput
 from anchored.ports import Tracker
@@ -98,15 +98,19 @@ def subjects(repo: TrainingRepo, known: Refs) -> tuple[Subject, ...]:
     Runs that a live process of this machine works on are left out.
     """
     absent = known.runs - (alive := repo.journals.live_runs())
-    listed = [r for r in repo.tracker.runs() if r.run_id in absent or is_subject(r)]
-    found = _subjects(repo.tracker, [run for run in listed if run.run_id not in alive])
+    listed = [
+        run
+        for run in repo.tracker.runs()
+        if (run.run_id in absent or is_subject(run)) and run.run_id not in alive
+    ]
     absent -= {run.run_id for run in listed}
+    found = _subjects(repo.tracker, listed)
     for tracker in _trackers(repo) if absent else ():
         # Of a tracker that nobody asked for, nobody wants to hear that it fails.
         with nullcontext() if tracker is repo.tracker else suppress(AnchoredError):
-            runs = tracker.runs_by_id(sorted(absent))
-            found += _subjects(tracker, runs)
-            absent -= {run.run_id for run in runs}
+            runs = _subjects(tracker, tracker.runs_by_id(sorted(absent)))
+            absent -= {subject.run.run_id for subject in runs}
+            found += runs
     return (*found, *map(untracked, sorted(absent)))
 
 
@@ -116,11 +120,13 @@ def _trackers(repo: TrainingRepo) -> Iterator[Tracker]:
     yield from (other.tracker for other in repo.elsewhere())
 
 
-def _subjects(tracker: Tracker, tracked: Sequence[TrackedRun]) -> list[Subject]:
-    runs = _detailed(tracker, tracked)
+def _subjects(tracker: Tracker, runs: list[TrackedRun]) -> list[Subject]:
+    """Empties the list as it goes: of many thousands, each is held once."""
+    runs[:] = _detailed(tracker, runs)
     doubled = {twin.run.run_id: twin.of.run_id for twin in twins(runs) if twin.certain}
     found: list[Subject] = []
-    for batch in _batches(runs):
+    while runs:
+        batch, runs[:BATCH_RUNS] = runs[:BATCH_RUNS], ()
         claiming = [run for run in batch if claims_environment(run) and not run.deleted]
         records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
         subjects = (
@@ -177,8 +183,8 @@ def _trace(
     run, commit = subject.run, _commit_of(subject, known)
     sealed, mismatches, trouble = _by_commit(subject, commit, texts)
     is_recorded = bool(sealed)
-    if known.of(run.run_id) and not is_recorded and run.git.commit not in {"", commit}:
-        mismatches = (f"{COMMIT} is {run.git.commit!r} in the tracker, its ref is on {commit!r}",)
+    if known.of(run.run_id) and commit in texts and not (sealed or mismatches or trouble):
+        sealed, mismatches = at_commit.sealed_before(run, commit, texts[commit])
     found = sealed or run.with_(git=replace(run.git, commit=commit))
     pointers = at_commit.pointers(commit)
     return Trace(
@@ -250,6 +256,20 @@ class Commits:
                 if (file, text) not in self._parsed:
                     self._parsed[file, text] = read_pointers(text, file)
                 yield file, self._parsed[file, text]
+
+    def sealed_before(
+        self, run: RunRecord, commit: str, text: CommitText
+    ) -> tuple[RunRecord, tuple[str, ...]]:
+        """The run of a commit that records none, and what its tags say otherwise."""
+        config = self._config(commit)
+        return sealed_before(
+            run,
+            commit,
+            text,
+            self.pointers(commit),
+            inputs=config.data.inputs if config else None,
+            model=config.train.model if config else None,
+        )
 
     def lineage(self, run: RunRecord) -> Lineage:
         """The run's lineage; of a run whose tags name nothing that can be, that of its commit."""

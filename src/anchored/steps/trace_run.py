@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from anchored.config import FILE, PYPROJECT, Config
-from anchored.decisions.authority import agreed
-from anchored.decisions.commit_record import CommitRecord, is_snapshot, parse_message
+from anchored.decisions.authority import agreed, sealed_before, source_of
+from anchored.decisions.commit_record import CommitRecord, parse_message
 from anchored.decisions.decoding import Unreadable
 from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
 from anchored.decisions.naming import may_have_ref, run_ref
@@ -106,22 +106,18 @@ def _recorded(repo: TrainingRepo, tracked: RunRecord, record: CommitRecord) -> T
 
 
 def _sealed_before(repo: TrainingRepo, run: RunRecord, commit: str) -> Traced:
-    """A run that was sealed before commits recorded runs: pointers and commits are the commit's."""
     (text,) = repo.code.commit_texts([commit]).values()
-    source = text.parent if is_snapshot(text.message) else commit
+    source = source_of(commit, text)
     config = _config_at(repo, source)
-    at_commit = {pointer.path: pointer for pointer in _pointers_at(repo, commit)}
-    paths = config.data.inputs if config else tuple(p.path for p in run.data)
-    models = (config.train.model,) if config else tuple(p.path for p in run.model)
-    sealed = run.with_(
-        git=replace(run.git, commit=commit, source_commit=source, ref=run_ref(run.run_id)),
-        data=tuple(at_commit[path] for path in paths if path in at_commit) or run.data,
-        model=tuple(at_commit[path] for path in models if path in at_commit) or run.model,
-        reproduces=None,
+    sealed, mismatches = sealed_before(
+        run,
+        commit,
+        text,
+        _pointers_at(repo, commit),
+        inputs=config.data.inputs if config else None,
+        model=config.train.model if config else None,
     )
-    _, mismatches = agreed(run, sealed)
-    traced = _tagged(repo, sealed, commit, source, ())
-    return replace(traced, mismatches=mismatches)
+    return replace(_tagged(repo, sealed, commit, source, ()), mismatches=mismatches)
 
 
 def _tagged(
