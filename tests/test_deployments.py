@@ -66,13 +66,11 @@ def test_a_worker_reproduces_by_name_and_retrains_on_schedule(
     assert_deployed(prefect_server)
     home = tmp_path / "home"
     home.mkdir()
+    flows = Flows(prefect_server)
     with worker(
         prefect_server, home, HOME=str(home), ANCHORED_REPO=str(repo.root), ARCHIVE=str(archive)
     ):
-        prefect(
-            prefect_server, "deployment", "run", "reproduce/by-name", "-p", f"run_name={run.name}"
-        )
-        reproduction = latest(api, prefect_server, "by-name", bool)
+        reproduction = flows.ended(flows.start("reproduce/by-name", run_name=run.name))
         assert (reproduction["state_type"], reproduction["name"]) == ("COMPLETED", run.name)
         assert {f"commit:{run.git.commit[:12]}", f"data:{run.data[0].md5[:12]}",
                 f"model:{run.model[0].md5[:12]}", f"run:{run.name}"} <= set(reproduction["tags"])  # fmt: skip
@@ -82,24 +80,18 @@ def test_a_worker_reproduces_by_name_and_retrains_on_schedule(
         assert as_rows(shown["verdict"])["verdict"] == "identical"
         assert as_rows(shown["lineage"])["commit"] == run.git.commit
 
-        prefect(prefect_server, "deployment", "schedule", "clear", "retrain/nightly", "-y")
-        prefect(
-            prefect_server,
-            "deployment",
-            "schedule",
-            "create",
-            "retrain/nightly",
-            "--interval",
-            "10",
-        )
+        flows.schedule("retrain/nightly", seconds=10)
         skipped = told(api, prefect_server, "Skipped")
+        flows.schedule("retrain/nightly", None)
+        assert skipped["auto_scheduled"]
         assert skipped["name"] == "experiment_v1"  # the run that it would have repeated
         archive.write_text("".join(f"{n}\n" for n in range(101)))
+        flows.start("retrain/nightly")
         promoted = told(api, prefect_server, "Promoted")
         archive.write_text("".join(f"{n}\n" for n in (*range(101), 9)))
+        flows.start("retrain/nightly")
         refused = told(api, prefect_server, "Refused")
-        prefect(prefect_server, "deployment", "schedule", "clear", "retrain/nightly", "-y")
-    Flows(prefect_server).forget_waiting("nightly")
+    flows.forget_waiting("nightly")
     assert refused["state_type"] == "COMPLETED"
     assert "better by 9, 10 are asked for" in refused["state"]["message"]
     gate = as_rows(artifacts_of(api, refused)["gate"])
@@ -135,26 +127,15 @@ def assert_deployed(server: PrefectServer) -> None:
         assert schedule["schedule"]["timezone"]
 
 
-def latest(
-    api: Api, server: PrefectServer, deployment: str, found: Callable[[list[Any]], bool]
-) -> dict[str, Any]:
-    """The newest run of a deployment, ended, once its runs are as wanted."""
-    query = {"deployments": {"name": {"any_": [deployment]}}, "sort": "START_TIME_DESC"}
-    wait_for(lambda: found(api("flow_runs/filter", **query)), 60, interval=0.5)
-    return Flows(server).ended(api("flow_runs/filter", **query)[0]["id"])
-
-
 def told(api: Api, server: PrefectServer, outcome: str) -> dict[str, Any]:
-    """The first scheduled retrain that ended in this state."""
+    """The first retrain that ended in this state."""
     query = {
         "deployments": {"name": {"any_": ["nightly"]}},
         "flow_runs": {"state": {"name": {"any_": [outcome]}}},
         "sort": "START_TIME_ASC",
     }
     wait_for(lambda: bool(api("flow_runs/filter", **query)), 120, interval=0.5)
-    flow_run = dict(api("flow_runs/filter", **query)[0])
-    assert flow_run["auto_scheduled"]
-    return Flows(server).get(flow_run["id"])
+    return Flows(server).get(api("flow_runs/filter", **query)[0]["id"])
 
 
 def test_a_worker_with_nothing_but_a_url(

@@ -59,13 +59,17 @@ def worker(server: PrefectServer, home: Path, **env: str) -> Iterator[Server]:
 def asked(url: str, body: Any = None) -> Any:
     """What Prefect's API answers to a GET, or with a body to a POST.
 
-    Its database, SQLite on a busy disk, may be locked for a moment: clients ask again then. On a
-    busy machine an answer has been seen to take more than 30 s.
+    Its database, SQLite on a busy disk, may be locked for a moment: it then answers 503, where
+    clients ask again, or 500, where a question may be asked again. On a busy machine an answer has
+    been seen to take more than 30 s.
     """
+    again = {httpx.codes.SERVICE_UNAVAILABLE}
+    if body is None or url.endswith("/filter"):
+        again.add(httpx.codes.INTERNAL_SERVER_ERROR)
     for _ in range(40):
         method = "GET" if body is None else "POST"
         answer = httpx.request(method, url, json=body, timeout=120)
-        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        if answer.status_code not in again:
             break
         time.sleep(0.5)
     answer.raise_for_status()
@@ -83,6 +87,15 @@ class Flows:
         known = asked(f"{self.url}/deployments/name/{deployment}")
         body = {"parameters": parameters, "state": {"type": state}}
         return str(asked(f"{self.url}/deployments/{known['id']}/create_flow_run", body)["id"])
+
+    def schedule(self, deployment: str, seconds: int | None) -> None:
+        """Gives a deployment (`flow/name`) this one schedule, or none."""
+        known = asked(f"{self.url}/deployments/name/{deployment}")
+        url = f"{self.url}/deployments/{known['id']}/schedules"
+        for schedule in known["schedules"]:
+            httpx.delete(f"{url}/{schedule['id']}", timeout=120).raise_for_status()
+        if seconds:
+            asked(url, [{"active": True, "schedule": {"interval": seconds}}])
 
     def cancel(self, run_id: str) -> None:
         """What the UI's button does."""
