@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from anchored import workspace
-from anchored.adapters.tracker_process import TrackerProcess
+from anchored.adapters.tracker_process import PAGE, TrackerProcess
 from anchored.errors import AmbiguousRun, TrackerFailed
 
 
@@ -30,8 +30,10 @@ class Echo:
         time.sleep(after)
         return word
 
-    def words(self) -> Iterator[str]:
-        yield from ("a", "b")
+    def numbers(self, count: int, *, broken: bool = False) -> Iterator[int]:
+        yield from range(count)
+        if broken:
+            raise AmbiguousRun("one", ["1", "2"], hint="name one")
 
     def refuse(self) -> None:
         raise AmbiguousRun("one", ["1", "2"], hint="name one")
@@ -54,7 +56,23 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackerProcess]:
 def test_it_answers_and_says_what_it_is(echo: TrackerProcess) -> None:
     assert (echo.kind, echo.uri) == ("echo", "here")
     assert echo.say("yes") == "yes"
-    assert echo.words() == ["a", "b"]
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE, 2 * PAGE + 1])
+def test_what_it_yields_comes_a_page_at_a_time(echo: TrackerProcess, count: int) -> None:
+    numbers = echo.numbers(count)
+    assert echo.say("between") == "between"
+    assert next(numbers, 0) == 0
+    assert echo.say("within a page") == "within a page"
+    assert list(numbers) == list(range(1, count))
+
+
+def test_an_iterator_that_fails_fails_here(echo: TrackerProcess) -> None:
+    numbers = echo.numbers(PAGE, broken=True)
+    assert next(numbers) == 0
+    with pytest.raises(AmbiguousRun):
+        list(numbers)
+    assert echo.say("still there") == "still there"
 
 
 def test_errors_come_with_all_their_fields(echo: TrackerProcess) -> None:

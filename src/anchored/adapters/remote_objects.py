@@ -8,6 +8,7 @@ from typing import Any
 
 # From this number of objects on, one listing of the remote is asked instead of each object.
 LISTED_FROM = 2_000
+AT_A_TIME = 2_000  # of those that are asked for: each answer is a whole `stat`
 
 
 def sizes_there(odb: Any, oids: Sequence[str]) -> dict[str, int]:
@@ -20,16 +21,17 @@ def sizes_there(odb: Any, oids: Sequence[str]) -> dict[str, int]:
 
 def asked(odb: Any, oids: Sequence[str]) -> dict[str, int]:
     """Sizes in bytes of those objects that the remote has, each asked for by itself."""
-    paths = [odb.oid_to_path(oid) for oid in oids]
-    answers = odb.fs.info(paths, return_exceptions=True) if paths else []
     seen = {}
-    for oid, answer in zip(oids, answers, strict=True):
-        if isinstance(answer, FileNotFoundError):
-            continue
-        if isinstance(answer, BaseException):
-            raise answer
-        if answer.get("type") == "file":
-            seen[oid] = int(answer["size"])
+    for start in range(0, len(oids), AT_A_TIME):
+        batch = oids[start : start + AT_A_TIME]
+        paths = [odb.oid_to_path(oid) for oid in batch]
+        for oid, answer in zip(batch, odb.fs.info(paths, return_exceptions=True), strict=True):
+            if isinstance(answer, FileNotFoundError):
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer.get("type") == "file":
+                seen[oid] = int(answer["size"])
     return seen
 
 

@@ -43,7 +43,8 @@ class RemoteSurvey:
         self._databases = databases
         self._corrupt: dict[ObjectName, str] = {}
         self._unreadable: dict[ObjectName, str] = {}
-        self._sizes: dict[ObjectName, set[int]] = {}  # as known here
+        self._sizes: dict[ObjectName, int] = {}  # as known here
+        self._doubtful: set[ObjectName] = set()  # of which several sizes are known
 
     def of(self, pointers: Collection[Pointer]) -> Holdings:
         """The remote's holdings of all that the pointers need."""
@@ -119,8 +120,12 @@ class RemoteSurvey:
 
     def _folders(self, names: Collection[ObjectName]) -> dict[ObjectName, dict[str, str]]:
         """Object by path of every folder that can be read; from the cache where that is whole."""
-        here = {name: text for name in names if (text := self._in_cache(name)) is not None}
-        absent = [name for name in names if name not in here]
+        folders = {
+            name: self._listing(name, text)
+            for name in names
+            if (text := self._in_cache(name)) is not None
+        }
+        absent = [name for name in names if name not in folders]
         remotes = {name.hash_name: self._databases.remote(name.hash_name) for name in absent}
 
         def read(name: ObjectName, _: Stop) -> bytes | None:
@@ -131,7 +136,6 @@ class RemoteSurvey:
                 return None
             return content
 
-        folders = {name: self._listing(name, text) for name, text in here.items()}
         with self._databases.speaking("read"):
             for name, text in in_parallel(read, absent, AT_ONCE):
                 if text is not None and (files := self._checked(name, text)) is not None:
@@ -143,7 +147,7 @@ class RemoteSurvey:
         with suppress(OSError), open(cache.oid_to_path(name.oid), "rb") as stream:
             text = stream.read()
             if hash_of(text, self._databases, name.hash_name) == md5_of(name.oid):
-                self._sizes.setdefault(name, set()).add(len(text))
+                self._know_size(name, len(text))
                 return text
         return None
 
@@ -171,11 +175,15 @@ class RemoteSurvey:
         """Takes down the sizes that pointers and cache tell of objects that are there."""
         for pointer in pointers:
             if pointer.size and not pointer.is_folder:
-                self._sizes.setdefault(held.name_of(pointer), set()).add(pointer.size)
+                self._know_size(held.name_of(pointer), pointer.size)
         for name in there:
             path = self._databases.cache(name.hash_name).oid_to_path(name.oid)
             if not name.oid.endswith(".dir") and (size := size_of(path)) is not None:
-                self._sizes.setdefault(name, set()).add(size)
+                self._know_size(name, size)
+
+    def _know_size(self, name: ObjectName, size: int) -> None:
+        if self._sizes.setdefault(name, size) != size:
+            self._doubtful.add(name)
 
     def _suspects(
         self,
@@ -185,7 +193,8 @@ class RemoteSurvey:
         held: Holdings,
     ) -> Iterator[ObjectName]:
         """Objects that have another size than they should; all of a folder whose sum is off."""
-        suspects = {n for n, size in sizes.items() if self._sizes.get(n, {size}) != {size}}
+        suspects = {n for n, size in sizes.items() if self._sizes.get(n, size) != size}
+        suspects |= self._doubtful & sizes.keys()
         for name, size in {(held.name_of(p), p.size) for p in pointers if p.is_folder and p.size}:
             inside = [ObjectName(name.hash_name, oid) for oid in folders.get(name, {}).values()]
             whole = inside and all(child in sizes for child in inside)

@@ -5,7 +5,8 @@ of one Python import no faster than one. The process ends when ours does, howeve
 standard input then reaches its end.
 
 Messages are pickles, over pipes that nobody else has: the tracker first, then (method, arguments)
-one way and (worked, result or error) the other.
+one way and (kind of answer, result or error) the other. An iterator stays over there; its number
+comes, and then by `MORE` a page at a time.
 """
 
 from __future__ import annotations
@@ -18,13 +19,19 @@ import pickle
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 from typing import Any, BinaryIO, Protocol
 
 from anchored.errors import AnchoredError, TrackerFailed
 from anchored.lifeline import end_with_parent
+
+RESULT, STREAM, FAILURE = "result", "stream", "failure"
+MORE = ""  # no tracker's method
+PAGE = 1_000  # items of an iterator
 
 
 class Described(Protocol):
@@ -68,18 +75,33 @@ class TrackerProcess:
         return lambda *args, **kwargs: self._call(method, args, kwargs)
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kind, result = self._answer(self._ask(method, *args, **kwargs))
+        return self._pages(result) if kind == STREAM else result
+
+    def _pages(self, number: int) -> Iterator[Any]:
+        """What an iterator over there yields; the next page is made while this one is used."""
+        ahead = self._ask(MORE, number)
+        while page := self._answer(ahead)[1]:
+            ahead = self._ask(MORE, number)
+            yield from page
+
+    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Future[tuple[str, Any]]:
+        return self._thread.submit(self._exchange, (method, args, kwargs))
+
+    def _answer(self, asked: Future[tuple[str, Any]]) -> tuple[str, Any]:
         try:
-            worked, result = self._thread.submit(self._answer, (method, args, kwargs)).result()
+            kind, result = asked.result()
         except (EOFError, OSError) as error:
             raise TrackerFailed("the tracker's process has ended") from error
-        if worked:
-            return result
-        raise result
+        if kind == FAILURE:
+            raise result
+        return kind, result
 
-    def _answer(self, request: Any) -> Any:
+    def _exchange(self, request: Any) -> tuple[str, Any]:
         self._send(request)
         assert self._process.stdout is not None
-        return pickle.load(self._process.stdout)  # noqa: S301 - our own process
+        answer: tuple[str, Any] = pickle.load(self._process.stdout)  # noqa: S301 - our own process
+        return answer
 
     def _send(self, message: Any) -> None:
         assert self._process.stdin is not None
@@ -89,30 +111,43 @@ class TrackerProcess:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers calls to the tracker that comes first, until the requests end."""
+    streams: dict[int, Iterator[Any]] = {}
     try:
         tracker = pickle.load(requests)  # noqa: S301 - from the process that started this one
         while True:
             method, args, kwargs = pickle.load(requests)  # noqa: S301
-            pickle.dump(_answered(tracker, method, args, kwargs), answers)
+            call = partial(_more, streams) if method == MORE else partial(_done, tracker, method)
+            kind, result = _answered(call, args, kwargs)
+            if isinstance(result, Iterator):
+                streams[len(streams)] = result
+                kind, result = STREAM, len(streams) - 1
+            pickle.dump((kind, result), answers)
             answers.flush()
     except EOFError:
         return
 
 
+def _more(streams: Mapping[int, Iterator[Any]], number: int) -> list[Any]:
+    return list(islice(streams[number], PAGE))
+
+
+def _done(tracker: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+    return getattr(tracker, method)(*args, **kwargs)
+
+
 def _answered(
-    tracker: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[bool, Any]:
+    call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, Any]:
     try:
-        result = getattr(tracker, method)(*args, **kwargs)
-        return True, list(result) if isinstance(result, Iterator) else result
+        return RESULT, call(*args, **kwargs)
     except AnchoredError as error:
         # The cause does not travel with a pickle; --debug shall show it all the same.
         error.add_note(traceback.format_exc())
-        return False, error
+        return FAILURE, error
     except Exception as error:  # noqa: BLE001 - a bug of ours, whose own type may not be known there
         bug = RuntimeError(f"{type(error).__name__}: {error}")
         bug.add_note(traceback.format_exc())
-        return False, bug
+        return FAILURE, bug
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from anchored.decisions.decoding import MEBIBYTE, json_value
@@ -177,6 +178,7 @@ def _render_details(run: RunRecord) -> str:
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
+@lru_cache(maxsize=1)  # what it says is asked, and then whether it can be read
 def _parse_details(text: str) -> tuple[RunRecord, str]:
     """A record of nothing but the details; of nothing where they cannot be read, and why not."""
     blank: dict[str, Any] = {"run_id": "", "name": "", "experiment": ""}

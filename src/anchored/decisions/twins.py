@@ -7,7 +7,7 @@ server: then there are two runs of one attempt, and nobody ever hears of the oth
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from anchored.decisions.tags import ATTEMPT, DOUBLES, STATE
@@ -32,6 +32,12 @@ class Twin:
 
 # Of these states the run is, rather than in any other.
 PROGRESS = (State.SEALED, State.TRAINED, State.FAILED)
+
+
+def without_facts(run: TrackedRun) -> TrackedRun:
+    """All of a run that these decisions go by: of many thousands it takes a tenth of the memory."""
+    tags = {key: run.tags[key] for key in (ATTEMPT, DOUBLES, STATE) if key in run.tags}
+    return replace(run, tags=tags, params={}, metrics={}, artifacts="")
 
 
 def run_of_attempt(runs: Iterable[TrackedRun], known: str = "") -> TrackedRun | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypeVar
 
 from anchored.config import FILE, PYPROJECT, Config
@@ -30,7 +31,7 @@ from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
 from anchored.decisions.naming import RUNS, run_ref
 from anchored.decisions.pointers import read_pointers
 from anchored.decisions.tags import RECORD, STATE
-from anchored.decisions.twins import twins
+from anchored.decisions.twins import twins, without_facts
 from anchored.errors import AnchoredError, BadInput
 from anchored.ports import Tracker
 from anchored.records import (
@@ -48,7 +49,7 @@ from anchored.steps.training_repo import TrainingRepo, readable_config
 
 T = TypeVar("T")
 
-BATCH_RUNS = 2_000  # whose commits and environment records are held at once
+BATCH_RUNS = 1_000  # whose commits and environment records are held at once
 BATCH_OBJECTS, BATCH_BYTES = 20_000, 50 * 10**9  # what one try hashes, and a retry hashes again
 
 
@@ -98,13 +99,13 @@ def subjects(repo: TrainingRepo, known: Refs) -> tuple[Subject, ...]:
     Runs that a live process of this machine works on are left out.
     """
     absent = known.runs - (alive := repo.journals.live_runs())
-    listed = [
+    listed = (
         run
         for run in repo.tracker.runs()
         if (run.run_id in absent or is_subject(run)) and run.run_id not in alive
-    ]
-    absent -= {run.run_id for run in listed}
+    )
     found = _subjects(repo.tracker, listed)
+    absent -= {subject.run.run_id for subject in found}
     for tracker in _trackers(repo) if absent else ():
         # Of a tracker that nobody asked for, nobody wants to hear that it fails.
         with nullcontext() if tracker is repo.tracker else suppress(AnchoredError):
@@ -120,25 +121,25 @@ def _trackers(repo: TrainingRepo) -> Iterator[Tracker]:
     yield from (other.tracker for other in repo.elsewhere())
 
 
-def _subjects(tracker: Tracker, runs: list[TrackedRun]) -> list[Subject]:
-    """Empties the list as it goes: of many thousands, each is held once."""
-    runs[:] = _detailed(tracker, runs)
-    doubled = {twin.run.run_id: twin.of.run_id for twin in twins(runs) if twin.certain}
-    found: list[Subject] = []
-    while runs:
-        batch, runs[:BATCH_RUNS] = runs[:BATCH_RUNS], ()
-        claiming = [run for run in batch if claims_environment(run) and not run.deleted]
+def _subjects(tracker: Tracker, runs: Iterable[TrackedRun]) -> list[Subject]:
+    found, attempts = list[Subject](), list[TrackedRun]()
+    for batch in _batches(runs):
+        detailed = _detailed(tracker, batch)
+        claiming = [run for run in detailed if claims_environment(run) and not run.deleted]
         records = tracker.artifacts(claiming, ENVIRONMENT_DOCUMENT)
-        subjects = (
+        found += (
             subject_of(run, records.get(run.run_id), kind=tracker.kind, uri=tracker.uri)
-            for run in batch
+            for run in detailed
         )
-        found += (replace(s, twin_of=doubled.get(s.run.run_id, "")) for s in subjects)
-    return found
+        attempts += map(without_facts, detailed)
+    doubled = {twin.run.run_id: twin.of.run_id for twin in twins(attempts) if twin.certain}
+    return [replace(s, twin_of=t) if (t := doubled.get(s.run.run_id)) else s for s in found]
 
 
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + BATCH_RUNS] for start in range(0, len(items), BATCH_RUNS))
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(items)
+    while batch := list(islice(left, BATCH_RUNS)):
+        yield batch
 
 
 def _detailed(tracker: Tracker, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
