@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any, Self
 
 ParamValue = str | int | float | bool
@@ -25,6 +26,11 @@ def _checked(value: Any, kind: Any) -> Any:
 
 def _checked_mapping(value: Any, kinds: Any) -> dict[str, Any]:
     return {key: _checked(item, kinds) for key, item in _checked(value, Mapping).items()}
+
+
+@cache  # of a hundred thousand runs
+def _names(kind: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind))
 
 
 def rendered(value: Mapping[str, Any]) -> bytes:
@@ -230,13 +236,12 @@ class RunRecord:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Raises `ValueError` and `KeyError` for a value that is no run's."""
-        known = {f.name for f in fields(cls)}
+        known: frozenset[str] = _names(RunRecord)
         items = {key: item for key, item in value.items() if key in known}
         items["state"] = State(items.get("state", State.RUNNING))
         for name, kind in (("git", GitFacts), ("tracker", TrackerLink), ("prefect", FlowLink)):
-            own = {f.name for f in fields(kind)}
             parts = _checked_mapping(items.get(name, {}), object).items()
-            items[name] = kind(**{k: _checked(v, str) for k, v in parts if k in own})
+            items[name] = kind(**{k: _checked(v, str) for k, v in parts if k in _names(kind)})
         for name, kinds in (("params", ParamValue), ("metrics", (int, float)),
                             ("environment", object)):  # fmt: skip
             items[name] = _checked_mapping(items.get(name, {}), kinds)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 
@@ -50,6 +51,7 @@ from anchored.steps.training_repo import TrainingRepo, readable_config
 T = TypeVar("T")
 
 BATCH_RUNS = 1_000  # whose commits and environment records are held at once
+PARSED = 8_000  # `.dvc` files that are remembered: inputs are those of many runs, near and far
 BATCH_OBJECTS, BATCH_BYTES = 20_000, 50 * 10**9  # what one try hashes, and a retry hashes again
 
 
@@ -233,13 +235,12 @@ class Commits:
     def __init__(self, repo: TrainingRepo) -> None:
         self._repo = repo
         self._files: Mapping[str, Mapping[str, bytes]] = {}
-        self._parsed: dict[tuple[str, bytes], tuple[tuple[Pointer, ...], str]] = {}
+        self._parsed = lru_cache(PARSED)(read_pointers)
         self._configs: dict[tuple[bytes | None, ...], Config | None] = {}
 
     def read(self, commits: Sequence[str]) -> dict[str, CommitText]:
         """Takes the files of these commits in place of those before, and returns their messages."""
         self._files = {}
-        self._parsed.clear()
         self._files = self._repo.code.files_at(commits, _is_wanted)
         return self._repo.code.commit_texts(commits)
 
@@ -254,9 +255,7 @@ class Commits:
     def _read(self, commit: str) -> Iterator[tuple[str, tuple[tuple[Pointer, ...], str]]]:
         for file, text in self._files.get(commit, {}).items():
             if file.endswith(".dvc"):
-                if (file, text) not in self._parsed:
-                    self._parsed[file, text] = read_pointers(text, file)
-                yield file, self._parsed[file, text]
+                yield file, self._parsed(text, file)
 
     def sealed_before(
         self, run: RunRecord, commit: str, text: CommitText
