@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from anchored.records import Verdict
 from tests.killed import assert_nothing_is_left, sealed_runs, trainings, wait_for
 from tests.proof import assert_sealed
-from tests.repos import Repo, result_of
+from tests.repos import SCRIPT, Repo, result_of
+from tests.services.git_server import GitServer
 from tests.services.prefect_server import PrefectServer
 from tests.services.proxy import Proxy
 from tests.terminal import Terminal, at_terminal, of_home
 
 SLEEPING = "import time\nprint('at work', flush=True)\ntime.sleep(300)\n"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+RETRAIN = '\n[retrain]\nmetric = "total"\ngoal = "max"\nregistered_model = "sums_model"\n'
 
 
 def in_training(terminal: Terminal) -> Callable[[], bool]:
@@ -48,6 +51,61 @@ def test_ctrl_c_with_a_temporary_server(repo: Repo, isolated: Path) -> None:
     assert "anchored resume" not in said, "nothing is left to be finished"
     wait_for(lambda: not of_home(isolated))
     assert_closed(repo)
+
+
+@pytest.mark.parametrize("command", [("reproduce", "one"), ("retrain", "--name", "two")])
+def test_ctrl_c_in_a_later_training_leaves_the_sealed_run_as_it_was(
+    repo: Repo, prefect_server: PrefectServer, isolated: Path, tmp_path: Path, command: list[str]
+) -> None:
+    hangs = tmp_path / "hangs"
+    sleeping = SLEEPING.replace("\n", "\n    ")
+    repo.script(f"import os\nif os.path.exists({str(hangs)!r}):\n    {sleeping}\n{SCRIPT}")
+    repo.write("fetch.py", 'open("data/numbers.csv", "w").write("1\\n2\\n")\n')
+    inputs = 'inputs = ["data/numbers.csv"]'
+    repo.configure(inputs, f'{inputs}\nrefresh = "python fetch.py"')
+    repo.write("anchored.toml", (repo.root / "anchored.toml").read_text() + RETRAIN)
+    repo.commit("Set up retraining")
+    one = repo.run("one")
+    hangs.touch()
+    before = of_home(isolated)
+    with at_terminal(repo, *command, **prefect_server.env) as terminal:
+        terminal.wait_for(in_training(terminal))
+        terminal.press_ctrl_c()
+        assert_few_words(terminal.ended())
+    wait_for(lambda: of_home(isolated) == before)
+    assert sorted(str(run.state) for run in repo.runs()) == ["failed", "sealed"]
+    assert repo.audit().is_clean
+    assert_nothing_is_left(repo)
+    hangs.unlink()
+    assert repo.reproduce(one.name).verdict == Verdict.IDENTICAL
+
+
+@pytest.mark.parametrize("command", [("audit",), ("restore", "one", "--to", "out")])
+def test_ctrl_c_in_what_only_reads(  # noqa: PLR0917 - fixtures
+    repo: Repo,
+    prefect_server: PrefectServer,
+    git_server: GitServer,
+    proxy: Callable[[int], Proxy],
+    isolated: Path,
+    command: list[str],
+) -> None:
+    between = proxy(git_server.port)
+    name = f"silent-{command[0]}"
+    git_server.create(name)
+    repo.git("remote", "set-url", "origin", git_server.url_of(name, port=between.port))
+    repo.git("push", "--quiet", "origin", "main")
+    run = repo.run("one")
+    repo.git("update-ref", "-d", run.git.ref)
+    between.blackhole()
+    before, asked = of_home(isolated), between.connections
+    with at_terminal(repo, *command, **prefect_server.env) as terminal:
+        terminal.wait_for(lambda: between.connections > asked)
+        terminal.press_ctrl_c()
+        assert_few_words(terminal.ended())
+    wait_for(lambda: of_home(isolated) == before)
+    between.heal()
+    assert not (repo.root / "out").exists()
+    assert repo.audit().is_clean
 
 
 def test_what_a_command_started_dies_with_it_when_it_is_killed(
