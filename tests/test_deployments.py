@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo
 from tests.services.git_server import GitServer
@@ -54,6 +56,7 @@ def as_rows(artifact: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@pytest.mark.timeout(900)  # six flow runs, each a process of its own: 180 s beside other tests
 def test_a_worker_reproduces_by_name_and_retrains_on_schedule(
     repo: Repo, prefect_server: PrefectServer, api: Api, tmp_path: Path
 ) -> None:
@@ -138,6 +141,7 @@ def told(api: Api, server: PrefectServer, outcome: str) -> dict[str, Any]:
     return Flows(server).get(api("flow_runs/filter", **query)[0]["id"])
 
 
+@pytest.mark.timeout(600)
 def test_a_worker_with_nothing_but_a_url(
     repo: Repo,
     prefect_server: PrefectServer,

@@ -87,6 +87,7 @@ def held_up(origin: Path) -> Iterator[None]:
         hook.unlink()
 
 
+@pytest.mark.timeout(600)  # 140 s beside other tests
 def test_a_worker_closes_what_is_cancelled_or_killed(
     repo: Repo, prefect_server: PrefectServer
 ) -> None:
