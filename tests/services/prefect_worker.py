@@ -63,17 +63,30 @@ def asked(url: str, body: Any = None) -> Any:
     clients ask again, or 500, where a question may be asked again. On a busy machine an answer has
     been seen to take more than 30 s.
     """
+    method = "GET" if body is None else "POST"
+    repeatable = body is None or url.endswith("/filter")
+    answer = _answered(method, url, body, repeatable=repeatable)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def deleted(url: str) -> None:
+    """Has Prefect's API delete something, as often as it takes."""
+    answer = _answered("DELETE", url, None, repeatable=True)
+    if answer.status_code != httpx.codes.NOT_FOUND:  # by the request before, whose answer was 500
+        answer.raise_for_status()
+
+
+def _answered(method: str, url: str, body: Any, *, repeatable: bool) -> httpx.Response:
     again = {httpx.codes.SERVICE_UNAVAILABLE}
-    if body is None or url.endswith("/filter"):
+    if repeatable:
         again.add(httpx.codes.INTERNAL_SERVER_ERROR)
     for _ in range(40):
-        method = "GET" if body is None else "POST"
         answer = httpx.request(method, url, json=body, timeout=120)
         if answer.status_code not in again:
             break
         time.sleep(0.5)
-    answer.raise_for_status()
-    return answer.json()
+    return answer
 
 
 class Flows:
@@ -93,7 +106,7 @@ class Flows:
         known = asked(f"{self.url}/deployments/name/{deployment}")
         url = f"{self.url}/deployments/{known['id']}/schedules"
         for schedule in known["schedules"]:
-            httpx.delete(f"{url}/{schedule['id']}", timeout=120).raise_for_status()
+            deleted(f"{url}/{schedule['id']}")
         if seconds:
             asked(url, [{"active": True, "schedule": {"interval": seconds}}])
 
