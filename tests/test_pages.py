@@ -46,6 +46,10 @@ THEIR_OWN = (
     "/model-versions/get-artifact",  # the MLmodel of a model that is a plain file
 )
 
+# Prefect 3.8's graph of a flow run draws on for a moment after its page was left, where the
+# browser is slow; the error is then in each of its frames.
+GRAPH_LEFT = "Cannot read properties of null (reading 'position')"
+
 
 def sees(page: Page, *texts: str) -> None:
     """Waits until the page shows each of the texts."""
@@ -80,7 +84,7 @@ def test_pages_show_commit_hashes_artifacts_and_model_version(
     run = retrained["run"]
 
     broken: list[str] = []
-    page.context.on("weberror", lambda error: broken.append(str(error.error)))
+    page.context.on("weberror", lambda error: broken.extend(failures(str(error.error))))
     page.context.on("console", lambda message: broken.extend(complaints(message)))
     page = see_flow_run(page, prefect_server, run)
     see_tracker_run(page, run)
@@ -92,6 +96,10 @@ def test_pages_show_commit_hashes_artifacts_and_model_version(
 def facts(run: dict[str, Any]) -> tuple[str, str, str]:
     """Commit, hash of the data, hash of the model."""
     return run["git"]["commit"], run["data"][0]["md5"], run["model"][0]["md5"]
+
+
+def failures(error: str) -> list[str]:
+    return [] if GRAPH_LEFT in error else [error]
 
 
 def complaints(message: ConsoleMessage) -> list[str]:
