@@ -62,15 +62,15 @@ class Timed:
         check(found == named, f"the audit names {len(found)} runs, not {len(named)}")
 
     def show(self) -> None:
-        from anchored.steps.find_runs import found
+        from anchored.history.find import found
 
         workspace = self.runs.repo.open()
         for run in self.sample:
             check(found(workspace, run.run_id).git.commit == run.commit, "another run is shown")
 
     def diff(self) -> None:
-        from anchored.steps.diff_runs import diff_runs
-        from anchored.steps.find_runs import found
+        from anchored.diff.diff import diff_runs
+        from anchored.history.find import found
 
         workspace = self.runs.repo.open()
         first = found(workspace, self.sample[0].run_id)
@@ -80,7 +80,7 @@ class Timed:
             )
 
     def restore(self) -> None:
-        from anchored.steps.restore import restored
+        from anchored.restore.restore import restored
 
         workspace, self.turn = self.runs.repo.open(), self.turn + 1
         for run in self.sample:

@@ -42,7 +42,7 @@ model = "model.bin"
 TIMED = """\
 import sys, time
 from pathlib import Path
-from anchored.adapters.dvc_store import DvcStore
+from anchored.adapters.dvc.store import DvcStore
 from anchored.ports import Silent
 from anchored.records import Pointer
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from prefect import flow, runtime
 
+from anchored.audit.runs import batches
 from anchored.decisions.audit import Audit, RunsLost, audit_of
 from anchored.decisions.audit_facts import ObjectName
 from anchored.errors import AnchoredError
-from anchored.steps.audit_runs import batches
-from anchored.workspace import TrackerKind, address_of, open_repo
+from anchored.workspace.open import TrackerKind, address_of, open_repo
 from tasks.audit_runs import (
     as_one,
     ask_git,

@@ -9,9 +9,9 @@ from prefect import flow, runtime
 
 from anchored.decisions.shown import shown
 from anchored.journal import Journal, Journals, new_key
-from anchored.steps.close_run import may_be_resumed
-from anchored.steps.seal import Sealed
-from anchored.workspace import TrackerKind
+from anchored.run.fail import may_be_resumed
+from anchored.run.seal import Sealed
+from anchored.workspace.open import TrackerKind
 from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run, take_up_run
 from tasks.reporting import RepoChoice, opened

@@ -12,8 +12,8 @@ from anchored.decisions.shown import shown
 from anchored.decisions.verdict import parse_tolerances
 from anchored.journal import Journals, new_key
 from anchored.records import Reproduction
-from anchored.steps.reproduce import Request
-from anchored.workspace import TrackerKind
+from anchored.reproduce.reproduce import Request
+from anchored.workspace.open import TrackerKind
 from tasks.open_clone import chosen_repo
 from tasks.presenting import verdict_state
 from tasks.reproduce_run import (

@@ -12,10 +12,10 @@ from typing import TypeVar, cast
 from prefect import task
 from prefect.utilities.annotations import opaque
 
+from anchored.audit import runs as steps
 from anchored.decisions.audit import Audit
 from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
 from anchored.errors import GitRemoteFailed, RemoteFailed
-from anchored.steps import audit_runs as steps
 from tasks.presenting_audit import present_audit
 from tasks.reporting import RepoChoice, opened
 from tasks.retrying import ONCE, RETRIED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
-from anchored.workspace import address_of, root_of
+from anchored.workspace.open import address_of, root_of
 from tasks.reporting import RepoChoice, RunLog
 from tasks.retrying import RETRIED
 

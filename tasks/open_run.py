@@ -8,9 +8,9 @@ from prefect import task
 
 from anchored.journal import Journal
 from anchored.records import ParamValue
-from anchored.steps.close_run import take_up
-from anchored.steps.open_run import Fresh, RunRequest
-from anchored.steps.open_run import open_run as open_tracker_run
+from anchored.resume.close import take_up
+from anchored.run.open import Fresh, RunRequest
+from anchored.run.open import open_run as open_tracker_run
 from tasks.presenting import current_flow, present_name
 from tasks.reporting import RepoChoice, opened
 from tasks.retrying import RETRIED

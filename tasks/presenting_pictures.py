@@ -11,7 +11,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
 from anchored.journal import Journal
 from anchored.records import RunRecord
-from anchored.steps.training_repo import TrainingRepo
+from anchored.training_repo import TrainingRepo
 from tasks.presenting import artifact_key, as_markdown, never_failing
 
 KINDS = {

@@ -12,10 +12,10 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from anchored.decisions.shown import shown_lines, shown_output
-from anchored.workspace import open_repo
+from anchored.workspace.open import open_repo
 
 if TYPE_CHECKING:
-    from anchored.steps.training_repo import TrainingRepo
+    from anchored.training_repo import TrainingRepo
 
 # Progress is for the terminal that waits, not for the run's log: thousands of lines a minute.
 # Whoever wants it attaches a handler: records carry `step`, or `done`, `total` and `unit`.

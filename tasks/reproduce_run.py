@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from prefect import task
 
+from anchored.history.trace import Traced
 from anchored.journal import Journal
 from anchored.records import Reproduction
-from anchored.steps import reproduce as steps
-from anchored.steps.trace_run import Traced
+from anchored.reproduce import reproduce as steps
 from tasks.presenting import current_flow, present_reproduction
 from tasks.reporting import RepoChoice, opened
 from tasks.retrying import ONCE, RETRIED

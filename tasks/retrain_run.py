@@ -8,11 +8,11 @@ from prefect import task
 
 from anchored.decisions.gate import Decision, Retrained
 from anchored.records import ParamValue, RunRecord
-from anchored.steps import gate
-from anchored.steps.equal_run import Equal, equal_run
-from anchored.steps.folder import behind_in_folder
-from anchored.steps.open_run import Fresh, RunRequest
-from anchored.steps.refresh import refreshed
+from anchored.retrain import gate
+from anchored.retrain.equal_run import Equal, equal_run
+from anchored.retrain.refresh import refreshed
+from anchored.run.input_folder import behind_in_folder
+from anchored.run.open import Fresh, RunRequest
 from tasks.presenting import present_lineage
 from tasks.presenting_gate import present_decision
 from tasks.reporting import RepoChoice, opened

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
-from anchored.steps.patience import FIRST_DELAY, JITTER, RETRIES, may_succeed
+from anchored.system.retry_policy import FIRST_DELAY, JITTER, RETRIES, may_succeed
 
 
 class Once(TypedDict):

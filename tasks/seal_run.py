@@ -7,8 +7,8 @@ from prefect import task
 from anchored.errors import ServiceFailed
 from anchored.journal import Journal
 from anchored.ports import Advance
-from anchored.steps.close_run import fail_run, leave_open
-from anchored.steps.seal import Sealed, seal
+from anchored.run.fail import fail_run, leave_open
+from anchored.run.seal import Sealed, seal
 from tasks.presenting import present_lineage
 from tasks.presenting_pictures import pictures_of, present_pictures
 from tasks.reporting import RepoChoice, opened

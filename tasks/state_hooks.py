@@ -26,8 +26,8 @@ from prefect.states import Crashed
 from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, TrainingFailed
 from anchored.records import Ended
-from anchored.steps import close_run as steps
-from anchored.workspace import folder_of, open_repo
+from anchored.resume import flow_runs as steps
+from anchored.workspace.open import folder_of, open_repo
 from tasks.reporting import RepoChoice, RunLog, opened
 
 ASKING = 3.0  # seconds for an answer while somebody waits for the end

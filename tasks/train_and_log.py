@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect import task
 
 from anchored.journal import Journal
-from anchored.steps import log_run as logging_steps
-from anchored.steps import train as steps
+from anchored.run import log as logging_steps
+from anchored.run import train as steps
 from tasks.reporting import RepoChoice, opened
 from tasks.retrying import RETRIED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from anchored.journal import Journal
-from anchored.steps import version_model as steps
+from anchored.run import version_model as steps
 from tasks.reporting import RepoChoice, opened
 from tasks.retrying import ONCE, RETRIED
 

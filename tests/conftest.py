@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from anchored.file_lock import locked
+from anchored.system.file_lock import locked
 from tests.repos import Repo, make_template
 from tests.served import Served, serve
 from tests.services.environment import clean_env

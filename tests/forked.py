@@ -17,7 +17,7 @@ from typing import Any
 
 _PRELOADED = [
     "tests.killed", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store",
-    "anchored.adapters.mlflow_tracker", "dvc.cli", "dvc.repo", "rich.table", "flows.experiment",
+    "anchored.adapters.mlflow.tracker", "dvc.cli", "dvc.repo", "rich.table", "flows.experiment",
     "flows.retrain", "flows.reproduce", "flows.audit",
 ]  # fmt: skip
 _PATIENCE = 240  # seconds that a command may take

@@ -19,15 +19,15 @@ from typing import Any
 
 import psutil
 
-from anchored.adapters import wandb_offline
-from anchored.adapters.dvc_store import DvcStore
-from anchored.adapters.git_repo import GitRepo
-from anchored.adapters.mlflow_tracker import MlflowTracker
-from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.adapters.dvc.store import DvcStore
+from anchored.adapters.git.repo import GitRepo
+from anchored.adapters.mlflow.tracker import MlflowTracker
+from anchored.adapters.wandb import offline as wandb_offline
+from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.journal import FOLDER, Journals
 from anchored.ports import Silent
 from anchored.records import FlowLink, RunRecord
-from anchored.steps.close_run import claim_unfinished, fail_cut_off, take_up
+from anchored.resume.close import claim_unfinished, fail_cut_off, take_up
 from tests.forked import in_process
 from tests.proof import assert_sealed, assert_stored
 from tests.repos import Repo, TreeState, pointers_at

@@ -13,28 +13,23 @@ from typing import Any
 
 import yaml
 
+from anchored.audit import runs as audit_runs
 from anchored.decisions.audit import Audit, audit_of
 from anchored.decisions.gate import Outcome, Retrained
+from anchored.history.find import found
 from anchored.journal import new_key
 from anchored.ports import Silent
+from anchored.promote.promote import promote
 from anchored.records import FlowLink, ModelVersion, Reproduction, RunRecord
-from anchored.steps import (
-    audit_runs,
-    gate,
-    log_run,
-    open_run,
-    reproduce,
-    seal,
-    train,
-    version_data,
-    version_model,
-)
-from anchored.steps.close_run import fail_run, may_be_resumed
-from anchored.steps.equal_run import equal_run
-from anchored.steps.find_runs import found
-from anchored.steps.promote import promote
-from anchored.steps.refresh import refreshed
-from anchored.workspace import open_repo
+from anchored.reproduce import reproduce
+from anchored.retrain import gate
+from anchored.retrain.equal_run import equal_run
+from anchored.retrain.refresh import refreshed
+from anchored.run import log as log_run
+from anchored.run import open as open_run
+from anchored.run import seal, train, version_data, version_model
+from anchored.run.fail import fail_run, may_be_resumed
+from anchored.workspace.open import open_repo
 from tests import forked
 from tests.services.environment import clean_env
 
@@ -254,7 +249,7 @@ class Repo:
 
     def runs(self) -> list[RunRecord]:
         """The tracker's runs, newest first."""
-        from anchored.steps.find_runs import listed
+        from anchored.history.find import listed
 
         return list(listed(self.open()))
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from anchored.errors import DiskFull, UnknownRun
-from anchored.file_lock import locked
-from anchored.own_folder import OWN, own_folder
 from anchored.records import Environment, RunRecord
+from anchored.system.file_lock import locked
+from anchored.system.own_folder import OWN, own_folder
 
 SCRATCH = "scratch-"  # prefix of a folder's name
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -67,6 +67,16 @@ class CommitText:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """A file as it was handed to training: enough to see that nobody wrote to it since."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pointer:
     """What a `.dvc` file says of one output: a path from the repo's root and its content.
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from anchored.adapters.mlflow_tracker import MlflowTracker
-from anchored.adapters.wandb_log import segments
-from anchored.adapters.wandb_offline import OfflineRuns
-from anchored.adapters.wandb_online import OnlineRuns
-from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.adapters.mlflow.tracker import MlflowTracker
+from anchored.adapters.wandb.log import segments
+from anchored.adapters.wandb.offline import OfflineRuns
+from anchored.adapters.wandb.online import OnlineRuns
+from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.ports import ModelContent, Tracker
 from anchored.records import ModelVersion, ParamValue
 from tests.services.mlflow_server import MlflowServer

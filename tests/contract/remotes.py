@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pytest
 
-from anchored.adapters.dvc_store import DvcStore
+from anchored.adapters.dvc.store import DvcStore
 from anchored.ports import Silent
 from anchored.records import Pointer
 from tests.repos import Repo

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anchored.adapters.mlflow_tracker import MlflowTracker
+from anchored.adapters.mlflow.tracker import MlflowTracker
 from anchored.errors import ConfigError, NotReady, UnknownRun
 from anchored.records import Ended
 from tests.repos import Repo, result_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from anchored.adapters.git_repo import GitRepo
+from anchored.adapters.git.repo import GitRepo
 from anchored.errors import GitRemoteFailed
 from tests.repos import Repo
 from tests.services.proxy import Proxy

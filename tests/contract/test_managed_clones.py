@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from anchored.adapters import remote_branch
-from anchored.adapters.git_remote import GitRemote
-from anchored.adapters.managed_clone import ManagedClone
+from anchored.adapters.git import remote_branch
+from anchored.adapters.git.managed_clone import ManagedClone
+from anchored.adapters.git.remote import GitRemote
 from anchored.errors import GitRemoteFailed, NotReady
-from anchored.own_folder import own_folder
 from anchored.ports import Advance, BranchOutcome, Silent
-from anchored.workspace import open_repo, root_of
+from anchored.system.own_folder import own_folder
+from anchored.workspace.open import open_repo, root_of
 from tests.proof import assert_sealed
 from tests.repos import Repo
 from tests.served import Served
@@ -237,7 +237,7 @@ def test_a_shallow_clone_is_deepened_before_a_merge(served: Served, url: str) ->
     assert clone._git("rev-parse", "--is-shallow-repository").strip() == "false"
 
 
-OPEN = "import sys; from anchored.workspace import root_of; print(root_of(sys.argv[1]))"
+OPEN = "import sys; from anchored.workspace.open import root_of; print(root_of(sys.argv[1]))"
 
 
 def opening(url: str) -> subprocess.Popen[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from anchored.adapters.mlflow_tracker import MlflowTracker
+from anchored.adapters.mlflow.tracker import MlflowTracker
 from anchored.errors import DeletedRun, NotReady, TrackerFailed, UnknownRun
 from anchored.ports import LoggedFiles
 from tests.contract.backends import MLFLOW, NOW, Mlflow, content_at, made, opened, trained

@@ -122,7 +122,7 @@ def test_a_probe_leaves_nothing_behind(remote: Remote, repo: Repo) -> None:
 def test_a_long_question_is_answered_by_one_listing(
     remote: Remote, repo: Repo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anchored.adapters.remote_objects.LISTED_FROM", 1)
+    monkeypatch.setattr("anchored.adapters.dvc.remote_objects.LISTED_FROM", 1)
     remote.use(repo)
     one = store(repo)
     pointer = one.add(folder, "data/set", QUIET)

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import wandb
 
-from anchored.adapters.wandb_log import BLOCK, HEAD, Segment, segment_in, segments
-from anchored.adapters.wandb_offline import SILENT, OfflineRuns
-from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.adapters.wandb.log import BLOCK, HEAD, Segment, segment_in, segments
+from anchored.adapters.wandb.offline import SILENT, OfflineRuns
+from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.records import Ended
 from tests.killed import wait_for
 

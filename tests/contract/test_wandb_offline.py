@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from anchored.adapters.wandb_log import segments
-from anchored.adapters.wandb_place import runs_at
+from anchored.adapters.wandb.log import segments
+from anchored.adapters.wandb.place import runs_at
 from anchored.records import Ended
 from tests.contract.backends import WandbOffline, opened
 from tests.killed import wait_for
@@ -21,13 +21,13 @@ ENTRIES = """\
 import os, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from anchored.adapters.tracker_process import TrackerProcess
-from anchored.adapters.wandb_place import runs_at
-from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.workspace.tracker_process import TrackerProcess
+from anchored.adapters.wandb.place import runs_at
+from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.ports import LoggedFiles
 from anchored.records import Ended
 
-tracker = TrackerProcess("anchored.adapters.wandb_tracker", "")
+tracker = TrackerProcess("anchored.adapters.wandb.tracker", "")
 tracker.take(WandbTracker(runs_at(
     Path.cwd(), os.environ, project="sums", entity=None, mode="offline", base_url=None)))
 run_id = tracker.open_run(name="one", tags={}, started=datetime.now(UTC)).run_id

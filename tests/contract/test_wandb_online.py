@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import wandb
 
-from anchored.adapters import wandb_online
-from anchored.adapters.wandb_online import OnlineRuns
-from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.adapters.wandb import online as wandb_online
+from anchored.adapters.wandb.online import OnlineRuns
+from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.errors import TrackerFailed
 from anchored.ports import LoggedFiles, ModelContent
 from anchored.records import Ended

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 
+from anchored.audit import runs as steps
 from anchored.decisions.audit import Audit, Problem
 from anchored.errors import GitRemoteFailed, NotReady, RemoteFailed, RunFailed
 from anchored.ports import Silent
 from anchored.records import RunRecord
-from anchored.steps import audit_runs as steps
 from tests.contract.remotes import made
 from tests.repos import Repo
 from tests.services.prefect_server import PrefectServer

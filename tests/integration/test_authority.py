@@ -13,11 +13,11 @@ from mlflow.tracking import MlflowClient
 
 from anchored.decisions.audit import Problem
 from anchored.errors import GitRemoteFailed, NotReady
+from anchored.history.find import found
+from anchored.history.trace import traced
 from anchored.records import FlowLink, RunRecord, Verdict
-from anchored.steps import open_run
-from anchored.steps.find_runs import found
-from anchored.steps.reproduce import Request
-from anchored.steps.trace_run import traced
+from anchored.reproduce.reproduce import Request
+from anchored.run import open as open_run
 from tests.repos import Repo
 
 

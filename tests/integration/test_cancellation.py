@@ -11,9 +11,10 @@ import pytest
 
 from anchored.journal import FOLDER, Step, new_key
 from anchored.records import FlowLink, TrackedRun
-from anchored.steps import open_run, reproduce
-from anchored.steps.close_run import close_dead, close_flow_runs
-from anchored.steps.refresh import refreshed
+from anchored.reproduce import reproduce
+from anchored.resume.close import close_dead, close_flow_runs
+from anchored.retrain.refresh import refreshed
+from anchored.run import open as open_run
 from tests.forked import started
 from tests.killed import (
     assert_cache_is_whole,

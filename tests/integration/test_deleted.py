@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from anchored.errors import DeletedExperiment, DeletedRun
-from anchored.steps.close_run import claim_unfinished
+from anchored.resume.close import claim_unfinished
 from tests.killed import assert_nothing_is_left, kill, resume
 from tests.repos import Repo
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from anchored.steps.diff_runs import diff_runs
-from anchored.steps.find_runs import found
+from anchored.diff.diff import diff_runs
+from anchored.history.find import found
 from tests.repos import Repo, result_of
 
 NUMBERS = "".join(f"{n}\n" for n in range(100))

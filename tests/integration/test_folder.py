@@ -13,9 +13,9 @@ from anchored.errors import BadInput, NotReady
 from anchored.journal import FOLDER as RUNS
 from anchored.ports import Silent
 from anchored.records import FlowLink
-from anchored.steps.folder import Content, behind_in_folder, compared
-from anchored.steps.open_run import RunRequest, check_request, open_run
-from anchored.steps.version_data import version_data
+from anchored.run.input_folder import Content, behind_in_folder, compared
+from anchored.run.open import RunRequest, check_request, open_run
+from anchored.run.version_data import version_data
 from tests.repos import Repo
 
 FILE, FOLDER = "data/numbers.csv", "data/set"

@@ -10,7 +10,7 @@ import pytest
 
 from anchored.errors import BadInput
 from anchored.ports import Advance
-from anchored.steps.open_run import RunRequest, check_request
+from anchored.run.open import RunRequest, check_request
 from tests.proof import assert_sealed
 from tests.repos import Repo
 
@@ -100,7 +100,7 @@ def test_many_inputs_files_and_folders(repo: Repo) -> None:
     assert_sealed(repo, run)
     assert len(run.data) == 80
     assert {p.path: p.md5 for p in repo.runs()[0].data} == {p.path: p.md5 for p in run.data}
-    from anchored.steps.find_runs import found
+    from anchored.history.find import found
 
     assert found(repo.open(), "one").to_json() == run.to_json()
 

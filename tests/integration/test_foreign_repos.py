@@ -14,7 +14,7 @@ import pytest
 from anchored.errors import NotReady
 from anchored.ports import Advance
 from anchored.records import FlowLink
-from anchored.steps import open_run as opening
+from anchored.run import open as opening
 from tests.proof import assert_sealed
 from tests.repos import CONFIG, Repo, TreeState
 

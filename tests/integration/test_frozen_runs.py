@@ -12,9 +12,9 @@ import pytest
 
 from anchored.errors import TrainingFailed
 from anchored.journal import Step, new_key
-from anchored.own_folder import OWN
 from anchored.records import FlowLink, RunRecord
-from anchored.steps import open_run
+from anchored.run import open as open_run
+from anchored.system.own_folder import OWN
 from tests.killed import assert_nothing_is_left, kill, resume, wait_for
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo, result_of

@@ -15,13 +15,13 @@ import pytest
 from dvc_objects.fs import generic
 from git.exc import GitCommandError
 
-from anchored.adapters.disk_room import disk_full
-from anchored.adapters.remote_failure import remote_failure
+from anchored.adapters.dvc.failure import remote_failure
 from anchored.errors import DiskFull, RemoteFailed, ServiceFailed
 from anchored.journal import Step
-from anchored.process import RUN_ID, run_command
 from anchored.records import FlowLink
-from anchored.steps.open_run import RunRequest, open_run
+from anchored.run.open import RunRequest, open_run
+from anchored.system.disk_room import disk_full
+from anchored.system.process import RUN_ID, run_command
 from tests.killed import assert_nothing_is_left, resume
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from anchored.diff.diff import diff_runs
 from anchored.errors import AnchoredError, WrongUse
-from anchored.steps.diff_runs import diff_runs
-from anchored.steps.find_runs import found
-from anchored.steps.restore import restored
+from anchored.history.find import found
+from anchored.restore.restore import restored
 from tests.hostile import DEEP, HARMS, ManyRuns
 from tests.repos import Repo
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anchored.errors import WrongUse
-from anchored.workspace import init, open_repo
+from anchored.workspace.open import init, open_repo
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo
 

@@ -18,8 +18,10 @@ import pytest
 from anchored.errors import ServiceFailed
 from anchored.journal import Step
 from anchored.records import FlowLink
-from anchored.steps import log_run, open_run, train, version_data
-from anchored.steps.close_run import may_be_resumed
+from anchored.run import log as log_run
+from anchored.run import open as open_run
+from anchored.run import train, version_data
+from anchored.run.fail import may_be_resumed
 from tests.killed import (
     assert_nothing_is_left,
     assert_published_is_whole,

@@ -9,7 +9,7 @@ import pytest
 from anchored.config import Config
 from anchored.errors import ConfigError
 from anchored.records import Verdict
-from anchored.steps.restore import restored
+from anchored.restore.restore import restored
 from tests.repos import Repo
 
 

@@ -27,8 +27,8 @@ from sklearn.preprocessing import StandardScaler
 
 from anchored.errors import BadName, ConfigError, ObjectLost, UnknownRun, WrongUse
 from anchored.journal import FOLDER
+from anchored.promote.promote import promote
 from anchored.records import RunRecord
-from anchored.steps.promote import promote
 from tests.repos import Repo, result_of
 from tests.services.mlflow_server import MlflowServer
 
@@ -278,7 +278,7 @@ def test_an_alias_that_no_registry_takes_is_refused_at_once(registering: Repo, a
 
 
 def refused(repo: Repo, wanted: str) -> WrongUse:
-    from anchored.steps.find_runs import found
+    from anchored.history.find import found
 
     workspace = repo.open()
     with pytest.raises(WrongUse) as raised:
@@ -313,7 +313,7 @@ def test_a_run_made_by_hand_is_promoted(registering: Repo) -> None:
     repo = registering
     run = repo.run("one")
     by_hand = repo.foreign("by hand", git_commit="0" * 40, dvc_model_md5=run.model[0].md5)
-    from anchored.steps.find_runs import found
+    from anchored.history.find import found
 
     workspace = repo.open(told := Told())
     version = promote(workspace, found(workspace, "by hand"), alias="champion")
@@ -328,7 +328,7 @@ def test_a_version_without_a_run_gives_a_clear_error(registering: Repo) -> None:
     client.create_registered_model(MODEL)
     client.create_model_version(MODEL, "s3://bucket/model")
     client.set_registered_model_alias(MODEL, "champion", "1")
-    from anchored.steps.find_runs import found
+    from anchored.history.find import found
 
     with pytest.raises(UnknownRun, match="names no run"):
         found(repo.open(), "@champion")

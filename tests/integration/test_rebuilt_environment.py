@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from anchored.adapters.uv_command import Said, Uv
-from anchored.adapters.uv_environments import UvEnvironments
+from anchored.adapters.uv.command import Said, Uv
+from anchored.adapters.uv.environments import UvEnvironments
 from anchored.errors import DiskFull, EnvironmentFailed, NotReady, ServiceFailed
 from anchored.ports import Rebuilt, Silent
 from anchored.records import Environment
-from anchored.steps.reproduce import Request
+from anchored.reproduce.reproduce import Request
 from tests.integration.test_uv_environment import wheel
 from tests.repos import Repo
 from tests.services.proxy import Proxy
@@ -119,7 +119,7 @@ def test_many_that_nobody_has_are_all_left_out(index: Path, tmp_path: Path) -> N
 def test_packages_that_uv_names_in_no_way_we_know_are_found_by_halves(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anchored.adapters.uv_rebuilding._blamed", lambda *_: None)
+    monkeypatch.setattr("anchored.adapters.uv.rebuilding._blamed", lambda *_: None)
     made = rebuilt(tmp_path, tiny="2.0", **{f"gone-{n}": "1.0" for n in range(4)})
     assert made.missing == tuple(f"gone-{n} 1.0" for n in range(4))
     assert version_in(made.home) == "2.0"
@@ -166,14 +166,14 @@ def test_an_environment_whose_interpreter_is_gone_is_built_again(
 def test_no_python_at_all_is_an_error_with_uvs_words(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anchored.adapters.uv_rebuilding.interpreter_of", lambda *_: None)
+    monkeypatch.setattr("anchored.adapters.uv.rebuilding.interpreter_of", lambda *_: None)
     with pytest.raises(EnvironmentFailed) as raised:
         rebuilt(tmp_path, python="3.99.1")
     assert any("3.99" in line for line in raised.value.tail)
 
 
 def test_without_uv_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anchored.adapters.uv_command.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("anchored.adapters.uv.command.shutil.which", lambda *_, **__: None)
     with pytest.raises(NotReady, match="needs uv") as raised:
         rebuilt(tmp_path, tiny="1.0")
     assert "pip install uv" in (raised.value.hint or "")

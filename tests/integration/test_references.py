@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from anchored.errors import AmbiguousRun, UnknownRun
-from anchored.steps.find_runs import found
+from anchored.history.find import found
 from tests.repos import Repo
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

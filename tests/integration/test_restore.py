@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
-from anchored.adapters import handing_out
-from anchored.adapters.dvc_store import DvcStore
-from anchored.adapters.files import stamp_of
+from anchored.adapters.dvc import export as handing_out
+from anchored.adapters.dvc.store import DvcStore
 from anchored.cli.render import print_json
 from anchored.decisions.restoring import WantedFile
 from anchored.errors import AnchoredError, BadInput, ObjectLost, WrongUse
 from anchored.records import Pointer, RunRecord
-from anchored.steps.restore import restored
+from anchored.restore.restore import restored
+from anchored.system.files import stamp_of
 from tests.contract.remotes import QUIET, forget, store
 from tests.repos import Repo, result_of
 
@@ -432,7 +432,7 @@ def test_memory_does_not_grow_with_the_size_of_a_file(repo: Repo, tmp_path: Path
     script = """
 import resource, sys
 from pathlib import Path
-from anchored.adapters.dvc_store import DvcStore
+from anchored.adapters.dvc.store import DvcStore
 from anchored.ports import Silent
 from anchored.records import Pointer
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

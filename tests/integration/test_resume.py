@@ -11,9 +11,11 @@ import pytest
 from anchored.errors import AmbiguousRun, AnchoredError, UnknownRun
 from anchored.journal import Step, new_key
 from anchored.records import FlowLink
-from anchored.steps import log_run, open_run, train, version_data, version_model
-from anchored.steps.close_run import claim_unfinished
-from anchored.steps.seal import seal
+from anchored.resume.close import claim_unfinished
+from anchored.run import log as log_run
+from anchored.run import open as open_run
+from anchored.run import train, version_data, version_model
+from anchored.run.seal import seal
 from tests.forked import started
 from tests.killed import (
     assert_cache_is_whole,
@@ -269,8 +271,8 @@ def test_a_folder_that_a_live_run_works_in_is_not_swept(repo: Repo) -> None:
 def test_a_private_tree_whose_process_was_killed_is_swept(repo: Repo) -> None:
     script = """
 import os, signal, sys
-from anchored.steps.private_tree import passing_tree
-from anchored.workspace import open_repo
+from anchored.run.worktree import passing_tree
+from anchored.workspace.open import open_repo
 
 repo = open_repo(sys.argv[1])
 with passing_tree(repo, repo.config, repo.code.head()) as tree:

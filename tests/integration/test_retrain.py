@@ -19,10 +19,10 @@ from anchored.errors import (
     WrongUse,
 )
 from anchored.ports import Silent
-from anchored.steps import gate
-from anchored.steps.equal_run import equal_run
-from anchored.steps.open_run import Fresh, RunRequest
-from anchored.steps.refresh import refreshed
+from anchored.retrain import gate
+from anchored.retrain.equal_run import equal_run
+from anchored.retrain.refresh import refreshed
+from anchored.run.open import Fresh, RunRequest
 from tests.killed import assert_cache_is_whole
 from tests.proof import assert_sealed
 from tests.repos import Repo, pointers_at

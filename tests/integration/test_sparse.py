@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anchored.adapters.git_repo import GitRepo
+from anchored.adapters.git.repo import GitRepo
 from tests.repos import Repo
 
 

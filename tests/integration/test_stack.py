@@ -21,7 +21,7 @@ import pytest
 
 from anchored import __version__
 from anchored.stack.processes import strays
-from anchored.stack_record import FOLDER, read_stack
+from anchored.stack.record import FOLDER, read_stack
 from tests.repos import SCRIPT, Repo, result_of
 from tests.served import Served
 from tests.services.git_http import PASSWORD, GitHttpServer

@@ -21,7 +21,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from anchored.stack.processes import listens, strays
-from anchored.stack_record import FOLDER, read_stack
+from anchored.stack.record import FOLDER, read_stack
 from tests.repos import Repo, result_of
 from tests.services import require
 from tests.services.browser import PATIENCE, new_page, open_browser

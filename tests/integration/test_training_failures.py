@@ -247,7 +247,7 @@ def test_the_command_shows_the_tail_of_a_failed_training(repo: Repo, prefect_ser
 BUG = """
 import sys
 from anchored.cli.main import main
-from anchored.steps import version_data
+from anchored.run import version_data
 
 def broken(*_):
     raise KeyError("nobody expected this")

@@ -11,13 +11,13 @@ import pytest
 
 from anchored.cli import main as cli
 from anchored.errors import AmbiguousRun, UnknownRun, WrongUse
+from anchored.history.find import found, listed
 from anchored.records import FlowLink
-from anchored.steps.close_run import claim_unfinished, close_dead, take_up
-from anchored.steps.find_runs import found, listed
-from anchored.steps.open_run import RunRequest, open_run
-from anchored.steps.restore import restored
-from anchored.steps.train import fetch_inputs
-from anchored.steps.version_data import push_data, version_data
+from anchored.restore.restore import restored
+from anchored.resume.close import claim_unfinished, close_dead, take_up
+from anchored.run.open import RunRequest, open_run
+from anchored.run.train import fetch_inputs
+from anchored.run.version_data import push_data, version_data
 from tests.killed import resume
 from tests.repos import Repo, result_of
 from tests.services.prefect_server import PrefectServer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anchored.adapters.wandb_log import Segment, segments
+from anchored.adapters.wandb.log import Segment, segments
 from anchored.records import Ended
 from tests.killed import (
     assert_nothing_is_left,

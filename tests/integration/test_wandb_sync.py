@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import wandb
 
-from anchored.adapters.wandb_online import OnlineRuns
-from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.adapters.wandb.online import OnlineRuns
+from anchored.adapters.wandb.tracker import WandbTracker
+from anchored.history.find import found
 from anchored.records import RunRecord
-from anchored.steps.find_runs import found
 from tests.repos import Repo
 from tests.services.wandb_standin import WandbStandin
 

@@ -21,8 +21,8 @@ from anchored.errors import (
 )
 from anchored.journal import FOLDER
 from anchored.records import FlowLink
-from anchored.steps.open_run import RunRequest, open_run
-from anchored.workspace import open_repo
+from anchored.run.open import RunRequest, open_run
+from anchored.workspace.open import open_repo
 from tests.proof import assert_sealed
 from tests.repos import CONFIG, Repo
 

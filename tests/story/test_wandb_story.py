@@ -13,8 +13,8 @@ import pytest
 
 from anchored.decisions.gate import Outcome
 from anchored.errors import AmbiguousRun, BadInput
-from anchored.steps.find_runs import found
-from anchored.steps.folder import behind_in_folder
+from anchored.history.find import found
+from anchored.run.input_folder import behind_in_folder
 from tests.killed import assert_nothing_is_left, assert_published_is_whole, kill, resume
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo, result_of

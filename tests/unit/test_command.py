@@ -20,7 +20,7 @@ from anchored.decisions.naming import (
 )
 from anchored.errors import BadName
 from anchored.records import ParamValue
-from anchored.steps.training_repo import now
+from anchored.training_repo import now
 
 NASTY = [
     "", " ", "'", '"', "''\"\"", "a b", "$(touch hacked)", "`touch hacked`", "; touch hacked",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from anchored.adapters.folder_update import is_exchanged, is_put
+from anchored.adapters.dvc.folder_update import is_exchanged, is_put
 
 
 @pytest.fixture(params=["file", "folder"])

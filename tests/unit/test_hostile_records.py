@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from anchored.adapters.mlflow_place import artifacts_here
+from anchored.adapters.mlflow.place import artifacts_here
 from anchored.config import has_table, named_paths, parse_config
 from anchored.decisions import tags
 from anchored.decisions.audit_facts import subject_of

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 
-from anchored.lifeline import dismiss, guard
+from anchored.system.lifeline import dismiss, guard
 
 TEMPORARY_SERVER = [sys.executable, "-m", "anchored.cli.temporary_prefect", "0"]
 READING = """\
 import subprocess, sys
-from anchored.lifeline import end_with_parent
+from anchored.system.lifeline import end_with_parent
 
 end_with_parent()
 print(repr(subprocess.run(["cat"], capture_output=True).stdout), flush=True)

@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from anchored.file_lock import locked
 from anchored.journal import Journals
+from anchored.system.file_lock import locked
 from tests.services.process import wait_for
 
 HOLD = """
 import sys
 from pathlib import Path
-from anchored.file_lock import locked
+from anchored.system.file_lock import locked
 with locked(Path(sys.argv[1])) as waited:
     print(waited, flush=True)
     sys.stdin.read()

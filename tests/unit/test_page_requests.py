@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anchored.decisions.page_requests import names_of, refusal
-from anchored.own_pages import OwnPages
+from anchored.system.own_pages import OwnPages
 
 OURS = "127.0.0.1:4200"
 

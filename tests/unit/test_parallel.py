@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from anchored.adapters.parallel import Stop, in_parallel
+from anchored.system.parallel import Stop, in_parallel
 
 
 def test_results_come_with_what_they_are_of() -> None:

@@ -21,7 +21,7 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from anchored.adapters.pickled_estimators import Pickled, estimator_in
+from anchored.adapters.mlflow.pickled_estimators import Pickled, estimator_in
 
 X = np.arange(40.0).reshape(20, 2)
 FOREST = RandomForestRegressor(n_estimators=2, random_state=0).fit(X, X[:, 0])

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from anchored.process import RUN_ID, TAIL, Ending, interpreter_of, probed, run_command
+from anchored.system.process import RUN_ID, TAIL, Ending, interpreter_of, probed, run_command
 
 Run = Callable[..., Ending]
 
@@ -137,7 +137,7 @@ def test_a_time_out_ends_grandchildren_too(run: Run, lines: Lines) -> None:
 def test_what_ignores_the_request_to_end_is_killed(
     run: Run, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anchored.process.GRACE", 0.3)
+    monkeypatch.setattr("anchored.system.process.GRACE", 0.3)
     ending = run("trap '' TERM; echo $$; while :; do sleep 0.05; done", timeout=0.5)
     assert ending.timed_out
     assert is_gone(int(lines[0]))
@@ -162,7 +162,7 @@ def test_what_training_leaves_behind_is_ended_and_hangs_nothing(
 def test_a_daemon_in_a_session_of_its_own_is_ended_too(
     run: Run, lines: Lines, monkeypatch: pytest.MonkeyPatch, *, deaf: bool
 ) -> None:
-    monkeypatch.setattr("anchored.process.GRACE", 0.3 if deaf else 10)
+    monkeypatch.setattr("anchored.system.process.GRACE", 0.3 if deaf else 10)
     begun = time.monotonic()
     assert run(python(DAEMON.format(ignore="SIGTERM" if deaf else "SIGUSR1"))).status == 0
     assert time.monotonic() - begun < 50  # and not the 60 s of what is left behind

@@ -13,7 +13,7 @@ from anchored.errors import ServiceFailed
 from anchored.ports import Pages, Silent
 from anchored.stack import parts, processes, up
 from anchored.stack.parts import Wanted
-from anchored.stack_record import FOLDER, Started
+from anchored.stack.record import FOLDER, Started
 from tests.services.loopback import free_port
 from tests.services.process import wait_for
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from anchored.adapters.mlflow_place import make_database, resolved
-from anchored.adapters.mlflow_tracker import MlflowTracker
-from anchored.adapters.wandb_offline import OfflineRuns
-from anchored.adapters.wandb_online import OnlineRuns
-from anchored.adapters.wandb_tracker import WandbTracker
+from anchored.adapters.mlflow.place import make_database, resolved
+from anchored.adapters.mlflow.tracker import MlflowTracker
+from anchored.adapters.wandb.offline import OfflineRuns
+from anchored.adapters.wandb.online import OnlineRuns
+from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.ports import Pages
 
 PICTURE = ("1a", "plots/a b.png")

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from anchored import workspace
-from anchored.adapters.tracker_process import PAGE, TrackerProcess
 from anchored.errors import AmbiguousRun, TrackerFailed
+from anchored.workspace import open as workspace
+from anchored.workspace.tracker_process import PAGE, TrackerProcess
 
 
 def load(uri: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from anchored.adapters.git_repo import GitRepo
-from anchored.adapters.reachable import is_reachable
+from anchored.adapters.git.repo import GitRepo
 from anchored.config import Config, parse_config
-from anchored.steps.trackers_used import config_with, past_configs
+from anchored.history.tracker_history import config_with, past_configs
+from anchored.system.sockets import is_reachable
 
 TEXT = """\
 experiment = "{experiment}"

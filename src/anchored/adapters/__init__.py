@@ -1,1 +1,1 @@
-"""Where foreign libraries are met: one file for each, plain values on this side of it."""
+"""Where foreign libraries are met: one package for each, plain values on this side of it."""

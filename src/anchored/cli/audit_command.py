@@ -6,13 +6,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anchored.workspace import load_tracker_aside, open_repo
+from anchored.workspace.open import load_tracker_aside, open_repo
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from anchored.decisions.audit import Audit
-    from anchored.workspace import TrackerKind
+    from anchored.workspace.open import TrackerKind
 
 SHOWN = 200  # findings on a terminal; --json has all
 

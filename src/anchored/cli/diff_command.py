@@ -7,9 +7,9 @@ from argparse import Namespace
 from anchored.cli import console, render
 from anchored.cli.render_diff import differences
 from anchored.cli.terminal_report import TerminalReport
-from anchored.steps.diff_runs import diff_runs
-from anchored.steps.find_runs import found
-from anchored.workspace import open_repo
+from anchored.diff.diff import diff_runs
+from anchored.history.find import found
+from anchored.workspace.open import open_repo
 
 
 def run(arguments: Namespace) -> int:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from anchored.cli import console, render
-from anchored.workspace import init
+from anchored.workspace.open import init
 
 
 def run(arguments: Namespace) -> int:

@@ -68,7 +68,7 @@ def _leave_soon(leave: Callable[[], int]) -> None:
 
 
 def _leave(leave: Callable[[], int]) -> NoReturn:
-    from anchored.process import end_descendants
+    from anchored.system.process import end_descendants
 
     end_descendants()
     if sys.stderr.isatty():

@@ -6,8 +6,8 @@ from argparse import Namespace
 
 from anchored.cli import console, render
 from anchored.decisions.naming import LATEST
-from anchored.steps.find_runs import known_elsewhere, listed
-from anchored.workspace import open_repo
+from anchored.history.find import known_elsewhere, listed
+from anchored.workspace.open import open_repo
 
 SHOWN = 30
 

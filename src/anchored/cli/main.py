@@ -288,7 +288,7 @@ def _has_unfinished(arguments: argparse.Namespace) -> bool:
     """Whether runs have begun here that nobody works on any more; asks nobody else."""
     with suppress(Exception):
         from anchored.journal import Journals
-        from anchored.workspace import folder_of
+        from anchored.workspace.open import folder_of
 
         journals = Journals(folder_of(getattr(arguments, "repo", None)))
         return any(journals.claim(seen.key) for seen in journals.all())

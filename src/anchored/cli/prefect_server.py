@@ -15,7 +15,7 @@ def main() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
-    from anchored.own_pages import OwnPages
+    from anchored.system.own_pages import OwnPages
 
     settings = get_current_settings().server
     app = create_app(final=True)

@@ -11,8 +11,8 @@ from typing import Any
 from anchored.cli.console import steps_shown
 from anchored.cli.temporary_prefect import temporary_key, use_temporary_server
 from anchored.errors import AnchoredError, ServiceFailed
-from anchored.loopback import answers
-from anchored.stack_record import PREFECT, read_key, read_stack
+from anchored.stack.record import PREFECT, read_key, read_stack
+from anchored.system.sockets import answers
 
 QUIET = {
     "DO_NOT_TRACK": "1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from anchored.workspace import load_tracker_aside, open_repo
+from anchored.workspace.open import load_tracker_aside, open_repo
 
 
 def run(arguments: Namespace) -> int:
@@ -15,10 +15,10 @@ def run(arguments: Namespace) -> int:
 
     with TerminalReport("finding the run") as report:
         repo = open_repo(getattr(arguments, "repo", None), report, arguments.tracker)
-        from anchored.steps.find_runs import found
-        from anchored.steps.patience import patiently
-        from anchored.steps.promote import promote
-        from anchored.steps.trace_run import record_at
+        from anchored.history.find import found
+        from anchored.history.trace import record_at
+        from anchored.promote.promote import promote
+        from anchored.system.retry_policy import patiently
 
         record = patiently(lambda: found(repo, arguments.run, latest=arguments.latest))
         version = patiently(lambda: promote(repo, record, alias=arguments.alias))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from anchored.workspace import load_tracker_aside, open_repo
+from anchored.workspace.open import load_tracker_aside, open_repo
 
 
 def run(arguments: Namespace) -> int:
@@ -19,7 +19,7 @@ def run(arguments: Namespace) -> int:
     from anchored.records import Verdict
 
     with prefect_session(repo.root):
-        from anchored.steps.find_runs import found
+        from anchored.history.find import found
         from flows.reproduce import reproduce
 
         # What is wrong is refused before a flow, and a server for it, is started.

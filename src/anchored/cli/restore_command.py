@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from anchored.workspace import load_tracker_aside, open_repo
+from anchored.workspace.open import load_tracker_aside, open_repo
 
 
 def run(arguments: Namespace) -> int:
@@ -15,7 +15,7 @@ def run(arguments: Namespace) -> int:
 
     with TerminalReport("finding the run") as report:
         repo = open_repo(getattr(arguments, "repo", None), report, arguments.tracker)
-        from anchored.steps.restore import restored
+        from anchored.restore.restore import restored
 
         result = restored(repo, arguments.run, arguments.to, latest=arguments.latest)
     if getattr(arguments, "json", False):

@@ -7,15 +7,15 @@ from argparse import Namespace
 from anchored.cli import console, render
 from anchored.cli.prefect_session import prefect_session, tell_crashed
 from anchored.errors import AnchoredError, UnknownRun, WrongUse
-from anchored.steps.close_run import (
+from anchored.resume.close import (
     Unfinished,
     check_here,
     claim_unfinished,
     close_lost,
     fail_cut_off,
 )
-from anchored.steps.training_repo import TrainingRepo
-from anchored.workspace import TrackerKind, open_repo
+from anchored.training_repo import TrainingRepo
+from anchored.workspace.open import TrackerKind, open_repo
 
 
 def run(arguments: Namespace) -> int:

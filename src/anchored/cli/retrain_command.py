@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from anchored.workspace import load_tracker_aside, open_repo
+from anchored.workspace.open import load_tracker_aside, open_repo
 
 
 def run(arguments: Namespace) -> int:
     """Runs the `retrain` flow; 1 where the gate refused the new model."""
     load_tracker_aside(getattr(arguments, "repo", None))
     repo = open_repo(getattr(arguments, "repo", None))
-    from anchored.steps.open_run import RunRequest, check_retrain
+    from anchored.run.open import RunRequest, check_retrain
 
     check_retrain(repo, RunRequest(name=arguments.name), repo.code.head())
     from anchored.cli import console, render

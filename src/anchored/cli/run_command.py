@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from anchored.cli.main import params_of
-from anchored.workspace import load_tracker_aside, open_repo
+from anchored.workspace.open import load_tracker_aside, open_repo
 
 
 def run(arguments: Namespace) -> int:
@@ -19,7 +19,7 @@ def run(arguments: Namespace) -> int:
     # Large data are hashed here, if DVC does not know them yet.
     with TerminalReport("looking at the data") as report:
         repo = open_repo(getattr(arguments, "repo", None), report)
-        from anchored.steps.open_run import RunRequest, check_request
+        from anchored.run.open import RunRequest, check_request
 
         request = RunRequest(
             name=arguments.name,

@@ -8,9 +8,9 @@ from rich.markup import escape
 
 from anchored.cli import console, render
 from anchored.cli.terminal_report import TerminalReport
-from anchored.steps.find_runs import found
-from anchored.steps.trace_run import record_at
-from anchored.workspace import open_repo
+from anchored.history.find import found
+from anchored.history.trace import record_at
+from anchored.workspace.open import open_repo
 
 
 def run(arguments: Namespace) -> int:

@@ -7,8 +7,8 @@ from argparse import Namespace
 
 from anchored.cli import console, render
 from anchored.cli.render_stack import command, places, processes
-from anchored.stack.standing import standing
-from anchored.workspace import folder_of
+from anchored.stack.status import standing
+from anchored.workspace.open import folder_of
 
 
 def run(arguments: Namespace) -> int:

@@ -14,8 +14,8 @@ import tempfile
 from functools import cache
 from typing import Any
 
-from anchored.lifeline import end_with_parent
-from anchored.stack_record import new_key
+from anchored.stack.record import new_key
+from anchored.system.lifeline import end_with_parent
 
 SERVER = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 TAIL = 2_000  # characters of its log, should it not start

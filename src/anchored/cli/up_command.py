@@ -15,7 +15,7 @@ from anchored.ports import Silent
 from anchored.records import TITLES
 from anchored.stack.parts import Wanted
 from anchored.stack.up import bring_up
-from anchored.workspace import open_repo, served_as
+from anchored.workspace.open import open_repo, served_as
 
 
 def run(arguments: Namespace) -> int:

@@ -5,7 +5,7 @@ plain Python cross it; every foreign error is turned into one of `anchored.error
 """
 
 from anchored.ports.code import Advance, BranchOutcome, CodeRepo
-from anchored.ports.data import DataStore, HandedFile, PushOutcome, Stamp
+from anchored.ports.data import DataStore, HandedFile, PushOutcome
 from anchored.ports.environments import Environments, Rebuilt
 from anchored.ports.report import SILENT, Report, Silent
 from anchored.ports.tracking import (
@@ -36,6 +36,5 @@ __all__ = [
     "Rebuilt",
     "Report",
     "Silent",
-    "Stamp",
     "Tracker",
 ]

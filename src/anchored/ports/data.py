@@ -9,19 +9,7 @@ from typing import Any, Protocol
 
 from anchored.decisions.audit_facts import Holdings, ObjectName
 from anchored.ports.report import SILENT, Report
-from anchored.records import (
-    Pointer,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """A file as it was handed to training: enough to see that nobody wrote to it since."""
-
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
+from anchored.records import Pointer, Stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anchored.ports import Report
 from anchored.stack.processes import ask, children_of, end, strays
-from anchored.stack_record import (
+from anchored.stack.record import (
     FOLDER,
     PREFECT,
     TRACKER,

@@ -14,10 +14,10 @@ from typing import Any
 from anchored import __version__
 from anchored.decisions.page_requests import HOST
 from anchored.errors import ServiceFailed
-from anchored.loopback import answers, asked
 from anchored.ports import Pages
 from anchored.stack.processes import environment, opened
-from anchored.stack_record import PREFECT, TRACKER, WORKER, digest
+from anchored.stack.record import PREFECT, TRACKER, WORKER, digest
+from anchored.system.sockets import answers, asked
 
 # It may not be imported here: Prefect is the command line's to know.
 SERVER = "anchored.cli.prefect_server"

@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 
 from anchored.errors import NotReady
-from anchored.loopback import free_port
 from anchored.ports import Report
 from anchored.stack.down import GRACE, ended
 from anchored.stack.parts import (
@@ -24,8 +23,7 @@ from anchored.stack.parts import (
     parts_of,
 )
 from anchored.stack.processes import children_of, end, launch, listens, strays
-from anchored.stack.standing import Standing, logs_of, standing
-from anchored.stack_record import (
+from anchored.stack.record import (
     PREFECT,
     TRACKER,
     WORKER,
@@ -37,6 +35,8 @@ from anchored.stack_record import (
     stack_locked,
     write_stack,
 )
+from anchored.stack.status import Standing, logs_of, standing
+from anchored.system.sockets import free_port
 
 STARTING = 120.0  # seconds that a part gets until it answers; a first start takes some 12
 ANSWERING = 30.0  # seconds that one gets which runs already: the machine may be training

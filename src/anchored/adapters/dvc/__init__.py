@@ -1,0 +1,1 @@
+"""DVC: nobody else imports `dvc`, `dvc_data` or `dvc_objects`."""

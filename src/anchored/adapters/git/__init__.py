@@ -1,0 +1,1 @@
+"""Git, through GitPython and its command: nobody else imports `git`."""

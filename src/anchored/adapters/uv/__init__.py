@@ -1,0 +1,1 @@
+"""uv, by its command, as the builder of training environments."""

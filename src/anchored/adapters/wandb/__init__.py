@@ -1,0 +1,1 @@
+"""W&B as the tracker: nobody else imports `wandb`."""

@@ -1,0 +1,1 @@
+"""All runs, checked whether they can still be reproduced."""

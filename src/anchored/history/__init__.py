@@ -1,0 +1,1 @@
+"""Past runs: found in the tracker, traced to their commits."""

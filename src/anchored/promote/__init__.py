@@ -1,0 +1,1 @@
+"""A run's model as a version of the registered model."""

@@ -1,0 +1,1 @@
+"""A past run, trained again and judged."""

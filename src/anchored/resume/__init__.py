@@ -1,0 +1,1 @@
+"""Runs that were interrupted: closed, or resumed from where they are."""

@@ -1,0 +1,1 @@
+"""One run, step by step: open, version the data, train, log, version the model, seal."""

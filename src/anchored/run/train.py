@@ -1,0 +1,172 @@
+"""Train: the command in a private worktree of the source commit, and what it left set aside.
+
+Nothing but the source commit, the inputs as DVC has them and the recorded variables reaches the
+command. What it leaves is moved out of the worktree, which is then gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from anchored.config import Config
+from anchored.errors import TrainingFailed
+from anchored.journal import Journal, Step
+from anchored.records import Environment, ParamValue
+from anchored.run.outputs import Outputs
+from anchored.run.worktree import Past, PrivateTree
+from anchored.system.process import RUN_ID, Ending, end_training
+from anchored.training_repo import TrainingRepo
+
+MEND = "mend the script, commit and run again; the whole log is the artifact anchored/train.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training left: metrics of its file, what its interpreter was, artifacts' paths."""
+
+    metrics: Mapping[str, float]
+    environment: Environment
+    files: tuple[str, ...]
+
+
+def fetch_inputs(repo: TrainingRepo, key: str) -> int:
+    """Makes the cache hold the inputs, whole; returns how many objects had to be fetched."""
+    journal = repo.journal(key)
+    if journal.step >= Step.TRAINING:
+        return 0
+    return repo.store.fetch(journal.run.data, repo.report)
+
+
+def train(repo: TrainingRepo, key: str) -> Journal:
+    """Runs the training command once; a run that was cut off in it is never trained again.
+
+    Raises `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is whole in every case.
+    """
+    journal = repo.journal(key)
+    tree = repo.journals.tree(key)
+    if journal.step >= Step.TRAINED:
+        repo.code.remove_worktree(tree)  # cut off between the journal and this, it is still there
+        return journal
+    if journal.step == Step.TRAINING:
+        raise TrainingFailed("training was cut off", tail=_tail_of(repo.journals.log(key)))
+    try:
+        outcome = trained(repo, journal, repo.config_at(journal.run.git.source_commit))
+        return repo.journals.write(with_outcome(journal, outcome))
+    finally:
+        repo.code.remove_worktree(tree)
+
+
+def with_outcome(journal: Journal, outcome: Outcome) -> Journal:
+    """The journal of a run that has trained."""
+    environment = outcome.environment
+    after = journal.at(Step.TRAINED, metrics=outcome.metrics, environment=environment.to_json())
+    return replace(after, environment=environment, output_files=outcome.files)
+
+
+def trained(
+    repo: TrainingRepo, journal: Journal, config: Config, past: Past | None = None
+) -> Outcome:
+    """Trains once in a private worktree of the run's source commit, and sets aside what it left.
+
+    With `past` it trains in that environment, in place of the configured one. Raises
+    `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is whole in every case. The worktree
+    is left for the caller to take away.
+    """
+    return _Training(repo, journal, config, past).outcome()
+
+
+class _Training:
+    """One execution of the training command for one run."""
+
+    def __init__(
+        self, repo: TrainingRepo, journal: Journal, config: Config, past: Past | None
+    ) -> None:
+        self.repo, self.journal, self.run = repo, journal, journal.run
+        self.config, self.past = config, past
+        self.home = repo.journals.home(journal.key)
+        self.tree = PrivateTree(repo, config, repo.journals.tree(journal.key))
+
+    def outcome(self) -> Outcome:
+        own = self._own_variables(join=True)
+        ending, environment = self._execute(own)
+        refused = self.repo.tracker.refuses_to_join(self.run.run_id, ending.tail)
+        joins = self.config.tracker.join and not (ending.status and refused)
+        if self.config.tracker.join and not joins:
+            self.repo.report.warn(
+                "the script keeps a tracker store or experiment of its own and cannot join this "
+                "run; trained again on its own terms (tracker.join = false saves the first try)"
+            )
+            ending, environment = self._execute(self._own_variables(join=False))
+        self._refuse_bad_ending(ending)
+        own_store = {} if joins else self.repo.tracker.metrics_kept_in(self.tree.path)
+        metrics = self.outputs.metrics()
+        metrics |= {name: v for name, v in own_store.items() if name not in metrics}
+        files = self.outputs.set_aside(self.repo.journals.outputs(self.journal.key))
+        return Outcome(metrics, environment, files)
+
+    # --- before and during ----------------------------------------------------------------------
+
+    def _own_variables(self, *, join: bool) -> dict[str, str]:
+        own = own_variables(self.run.run_id, self.run.name, self.run.params, self.home)
+        if join and self.config.tracker.join:
+            own |= self.repo.tracker.training_variables(self.run.run_id)
+        return own
+
+    def _execute(self, own: dict[str, str]) -> tuple[Ending, Environment]:
+        """The command in a fresh worktree, and what the interpreter is; inputs are compared."""
+        repo, tree = self.repo, self.tree
+        tree.check_out(self.run.git.source_commit)
+        variables = tree.variables(own, self.past)
+        # A disk that training filled can still take the word that it has ended.
+        with tree.lent(self.run.data, to="training"), repo.journals.room_kept(self.journal.key):
+            self.outputs = Outputs(tree.path, self.config)
+            environment = tree.environment(self.run.command, variables)
+            log = repo.journals.log(self.journal.key)
+            ending = tree.run(self.run.command, variables, log=log, on_start=self._started)
+        return ending, environment
+
+    def _started(self) -> None:
+        self.repo.journals.write(self.journal.at(Step.TRAINING))
+
+    # --- after ----------------------------------------------------------------------------------
+
+    def _refuse_bad_ending(self, ending: Ending) -> None:
+        if ending.timed_out:
+            seconds = self.config.train.timeout
+            raise TrainingFailed(
+                f"training ran out of time ({seconds:g} s)",
+                tail=ending.tail,
+                hint="raise train.timeout in anchored.toml",
+            )
+        if ending.status == 0:
+            return
+        absent = ending.status in (126, 127)
+        hint = self.tree.absent_program(self.run.command) if absent else None
+        if hint is None and ending.status == 127:
+            hint = f"the command is {self.run.command!r}"
+        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint or MEND)
+
+
+def own_variables(
+    run_id: str, name: str, params: Mapping[str, ParamValue], folder: Path
+) -> dict[str, str]:
+    """What Anchored tells a command of the run it is for; the params in a file of the folder."""
+    file = folder / "params.json"
+    file.write_text(json.dumps(dict(params), ensure_ascii=False), encoding="utf-8")
+    return {RUN_ID: run_id, "ANCHORED_RUN_NAME": name, "ANCHORED_PARAMS": str(file)}
+
+
+def end_orphans(journal: Journal) -> None:
+    """Ends what still runs of a training whose Anchored was killed."""
+    if journal.step == Step.TRAINING:
+        end_training(journal.run.run_id)
+
+
+def _tail_of(log: Path, lines: int = 40) -> tuple[str, ...]:
+    try:
+        return tuple(log.read_text(encoding="utf-8").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ()

@@ -1,1 +1,0 @@
-"""The steps of a run: each acts through the ports, and may be repeated."""
