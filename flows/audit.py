@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 
 from prefect import flow, runtime
 
 from anchored.audit.runs import batches
-from anchored.decisions.audit import Audit, RunsLost, audit_of
+from anchored.decisions.audit import Audit
 from anchored.decisions.audit_facts import ObjectName
 from anchored.errors import AnchoredError
 from anchored.workspace.open import TrackerKind, address_of, open_repo
@@ -19,7 +18,7 @@ from tasks.audit_runs import (
     ask_remote,
     ask_tracker,
     hash_objects,
-    tell_audit,
+    judge_runs,
     trace_runs,
 )
 from tasks.open_clone import chosen_repo
@@ -48,7 +47,7 @@ def audit(repo: str | None = None, deep: bool = False, tracker: TrackerKind | No
         tracker: Kind of tracker whose runs to audit. Default: the configured one.
 
     """
-    begun = time.monotonic()
+    began = time.monotonic()
     chosen = chosen_repo(repo, tracker)
     refs = ask_git(chosen)
     subjects = ask_tracker(chosen, as_one(refs))
@@ -57,9 +56,8 @@ def audit(repo: str | None = None, deep: bool = False, tracker: TrackerKind | No
     rotten: dict[ObjectName, str] = {}
     for batch in batches(held, deep=deep):
         rotten |= hash_objects(chosen, as_one(batch))
-    found = audit_of(subjects, traces, held, rotten)
-    found = replace(found, seconds=time.monotonic() - begun)
-    tell_audit(chosen, as_one(found))
-    if not found.is_clean:
-        raise RunsLost(found)
+    found = judge_runs(
+        chosen, as_one(subjects), as_one(traces), as_one(held), as_one(rotten), began=began
+    )
+    found.raise_for_losses()
     return found

@@ -9,12 +9,11 @@ from prefect import flow, runtime
 
 from anchored.decisions.shown import shown
 from anchored.journal import Journal, Journals, new_key
-from anchored.run.fail import may_be_resumed
 from anchored.run.seal import Sealed
 from anchored.workspace.open import TrackerKind
 from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run, take_up_run
-from tasks.reporting import RepoChoice, opened
+from tasks.reporting import RepoChoice
 from tasks.seal_run import close_run, seal_run
 from tasks.state_hooks import close_cut_off, close_dead
 from tasks.train_and_log import fetch_inputs, train_and_log
@@ -88,8 +87,7 @@ def sealed_run(repo: RepoChoice, run: Journal) -> Sealed:
         run = push_refs(repo, run)
         return seal_run(repo, run)
     except BaseException as error:
-        resumable = may_be_resumed(opened(repo, run.key), run.key, error)
-        close_run(repo, run, error, resumable=resumable)
+        close_run(repo, run, error)
         raise
     finally:
         Journals(Path(repo.root)).release(run.key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from prefect import flow, runtime
 
@@ -15,7 +15,7 @@ from anchored.records import Reproduction
 from anchored.reproduce.reproduce import Request
 from anchored.workspace.open import TrackerKind
 from tasks.open_clone import chosen_repo
-from tasks.presenting import verdict_state
+from tasks.presenting import ended_by
 from tasks.reproduce_run import (
     fetch_run,
     locate_run,
@@ -79,11 +79,9 @@ def reproduce(  # noqa: PLR0913, PLR0917 - what Prefect's form shows
     try:
         fetched = fetch_run(chosen, original)
         again = reproduce_run(chosen, run, original, fetched, request)
-        reproduction = record_verdict(chosen, run, original, again, request)
-        # Prefect takes a state for the flow run's end, and hands its data to the caller.
-        return cast("Reproduction", verdict_state(reproduction))
+        return ended_by(record_verdict(chosen, run, original, again, request))
     except BaseException as error:
-        close_run(chosen, run, error, resumable=False)
+        close_run(chosen, run, error)
         raise
     finally:
         Journals(Path(chosen.root)).release(run.key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow, runtime
 
@@ -13,8 +13,8 @@ from anchored.journal import new_key
 from flows.experiment import sealed_run
 from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run
-from tasks.presenting_gate import retrained_state
-from tasks.reporting import RepoChoice, RunLog, opened
+from tasks.presenting_gate import ended_by
+from tasks.reporting import RepoChoice, current_report, opened
 from tasks.retrain_run import (
     find_equal_run,
     judge_run,
@@ -55,14 +55,12 @@ def retrain(
     """
     chosen = chosen_repo(repo)
     close_dead(chosen)
-    with opened(chosen).journals.alone("retrain", RunLog().say) as waited:
+    with opened(chosen).journals.alone("retrain", current_report().say) as waited:
         if waited:
             chosen_repo(repo)  # the one before may have moved the branch
         retrained = _retrained(chosen, run_name, params or {})
         behind = look_at_folder(chosen, pull=pull)
-        retrained = replace(retrained, folder_behind=behind)
-    # Prefect takes a state for the flow run's end, and hands its data to the caller.
-    return cast("Retrained", retrained_state(retrained))
+    return ended_by(replace(retrained, folder_behind=behind))
 
 
 def _retrained(repo: RepoChoice, run_name: str | None, params: dict[str, Any]) -> Retrained:

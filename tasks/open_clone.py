@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from anchored.workspace.open import address_of, root_of
-from tasks.reporting import RepoChoice, RunLog
-from tasks.retrying import RETRIED
+from tasks.reporting import RepoChoice, current_report
+from tasks.step import step
 
 
 def chosen_repo(repo: str | None, tracker: str | None = None) -> RepoChoice:
@@ -15,7 +13,7 @@ def chosen_repo(repo: str | None, tracker: str | None = None) -> RepoChoice:
     return RepoChoice(root, tracker)
 
 
-@task(name="open_clone", task_run_name="git clone or fetch", **RETRIED)
+@step("open_clone", title="git clone or fetch")
 def open_clone(repo: str | None) -> str:
     """Brings the clone of a URL to the tip of its branch, and says where it is."""
-    return str(root_of(repo, RunLog()))
+    return str(root_of(repo, current_report()))

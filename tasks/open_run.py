@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prefect import task
-
 from anchored.journal import Journal
 from anchored.records import ParamValue
 from anchored.resume.close import take_up
@@ -13,10 +11,10 @@ from anchored.run.open import Fresh, RunRequest
 from anchored.run.open import open_run as open_tracker_run
 from tasks.presenting import current_flow, present_name
 from tasks.reporting import RepoChoice, opened
-from tasks.retrying import RETRIED
+from tasks.step import step
 
 
-@task(name="open_run", task_run_name="open run", **RETRIED)
+@step("open_run", title="open run")
 def open_run(
     repo: RepoChoice,
     run_name: str | None,
@@ -42,7 +40,7 @@ def open_run(
     return journal
 
 
-@task(name="take_up_run", task_run_name="take up run", **RETRIED)
+@step("take_up_run", title="take up run")
 def take_up_run(repo: RepoChoice, key: str) -> Journal:
     """Makes a run that was cut off this flow run's."""
     workspace = opened(repo, key)

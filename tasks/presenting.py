@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar, cast
 from urllib.parse import quote
 
 from prefect import runtime
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from anchored.decisions.naming import flow_tags
@@ -19,8 +18,10 @@ from anchored.decisions.redaction import redact
 from anchored.decisions.shown import shown, shown_lines
 from anchored.records import FlowLink, Reproduction, RunRecord, Verdict
 from tasks.reporting import RunLog
+from tasks.step import in_flow_run
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def current_flow() -> FlowLink:
@@ -31,10 +32,15 @@ def current_flow() -> FlowLink:
 
 
 def never_failing(present: Callable[P, None]) -> Callable[P, None]:
-    """What shows a run, made unable to fail it: a full database costs the picture, not the run."""
+    """What shows a run, made unable to fail it: a full database costs the picture, not the run.
+
+    Outside of a flow run there is no page to show it on.
+    """
 
     @wraps(present)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        if not in_flow_run():
+            return
         try:
             present(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - whatever Prefect's server has against it
@@ -86,17 +92,21 @@ def present_reproduction(original: RunRecord, run: RunRecord, reproduction: Repr
 STATES = {Verdict.DIFFERENT: "Different", Verdict.FAILED: "Not reproduced"}
 
 
-def verdict_state(reproduction: Reproduction) -> State[Reproduction]:
-    """The end of a flow run that gave this verdict: it did its work, and its name tells the news.
-
-    A flow that returns it hands the reproduction to its caller.
-    """
+def ended_by(reproduction: Reproduction) -> Reproduction:
+    """What a flow that gave this verdict returns: it did its work, and its state tells the news."""
     said = f"{shown(reproduction.name)} is {reproduction.verdict}"
-    return Completed(
-        name=STATES.get(reproduction.verdict, "Completed"),
-        message=shown_lines("\n".join([said, *reproduction.causes])),
-        data=reproduction,
-    )
+    name = STATES.get(reproduction.verdict, "Completed")
+    return as_result(reproduction, name, "\n".join([said, *reproduction.causes]))
+
+
+def as_result(result: R, name: str, message: str) -> R:
+    """What a flow returns so that its run ends Completed under a name, and its caller has `result`.
+
+    Prefect takes a state for the end of the flow run, and hands its data to the caller.
+    """
+    if not in_flow_run():
+        return result
+    return cast("R", Completed(name=name, message=shown_lines(message), data=result))
 
 
 def verdict_table(reproduction: Reproduction) -> list[dict[str, str]]:

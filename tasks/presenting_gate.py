@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
-from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
 from anchored.decisions.gate import Decision, Retrained
-from anchored.decisions.shown import shown_lines
 from anchored.records import ModelVersion, RunRecord
 from tasks.presenting import (
     artifact_key,
     as_address,
     as_link_text,
     as_markdown,
+    as_result,
     never_failing,
     plain_rows,
 )
@@ -37,10 +35,9 @@ def present_decision(run: RunRecord, decision: Decision, version: ModelVersion |
         )
 
 
-def retrained_state(retrained: Retrained) -> State[Retrained]:
-    """The end of a flow run that came to this; a flow that returns it hands it to its caller."""
-    said = shown_lines(retrained.reason)
-    return Completed(name=retrained.outcome.capitalize(), message=said, data=retrained)
+def ended_by(retrained: Retrained) -> Retrained:
+    """What a flow that came to this returns."""
+    return as_result(retrained, retrained.outcome.capitalize(), retrained.reason)
 
 
 def gate_table(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +15,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from anchored.decisions.shown import shown_lines, shown_output
+from anchored.ports import Report
 from anchored.workspace.open import open_repo
 
 if TYPE_CHECKING:
@@ -23,6 +27,28 @@ PROGRESS = logging.getLogger("anchored.progress")
 
 
 Log = logging.LoggerAdapter[logging.Logger] | logging.Logger
+
+_LISTENING: ContextVar[Report | None] = ContextVar("listening", default=None)
+
+
+@contextmanager
+def reporting_to(report: Report) -> Iterator[None]:
+    """Reports to this one, in place of a log, what steps outside of a flow run have to say."""
+    token = _LISTENING.set(report)
+    try:
+        yield
+    finally:
+        _LISTENING.reset(token)
+
+
+def current_report() -> Report:
+    """Where the step that is under way reports to."""
+    return _LISTENING.get() or RunLog()
+
+
+def report_step(title: str) -> None:
+    """Says which step begins, to a handler that somebody attached to `PROGRESS`."""
+    PROGRESS.debug("step", extra={"step": title})
 
 
 class RunLog:
@@ -69,5 +95,5 @@ def opened(repo: RepoChoice, run: str = "") -> TrainingRepo:
     With the key of a `run` of ours, it is bound to what was fixed when that opened.
     """
     if runtime.task_run.name:
-        PROGRESS.debug("step", extra={"step": runtime.task_run.name})
-    return open_repo(Path(repo.root), RunLog(), repo.tracker, run)
+        report_step(runtime.task_run.name)
+    return open_repo(Path(repo.root), current_report(), repo.tracker, run)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from anchored.history.trace import Traced
 from anchored.journal import Journal
 from anchored.records import Reproduction
 from anchored.reproduce import reproduce as steps
 from tasks.presenting import current_flow, present_reproduction
 from tasks.reporting import RepoChoice, opened
-from tasks.retrying import ONCE, RETRIED
+from tasks.step import step
 
 
-@task(name="locate_run", task_run_name="locate run", **RETRIED)
+@step("locate_run", title="locate run")
 def locate_run(repo: RepoChoice, run_name: str, request: steps.Request, *, latest: bool) -> Traced:
     """Finds the one run that is meant, and brings its commit here."""
     workspace = opened(repo)
@@ -25,7 +23,7 @@ def locate_run(repo: RepoChoice, run_name: str, request: steps.Request, *, lates
     return original
 
 
-@task(name="open_reproduction", task_run_name="open reproduction", **RETRIED)
+@step("open_reproduction", title="open reproduction")
 def open_reproduction(
     repo: RepoChoice, original: Traced, request: steps.Request, key: str
 ) -> Journal:
@@ -34,7 +32,7 @@ def open_reproduction(
     return steps.open_reproduction(workspace, original, request, current_flow(), key=key)
 
 
-@task(name="fetch_run", task_run_name="dvc fetch run", **RETRIED)
+@step("fetch_run", title="dvc fetch run")
 def fetch_run(repo: RepoChoice, original: Traced) -> steps.Rerun:
     """Makes the DVC cache hold the run's inputs, every byte hashed; says what is lost."""
     workspace = opened(repo)
@@ -46,7 +44,7 @@ def fetch_run(repo: RepoChoice, original: Traced) -> steps.Rerun:
     return steps.Rerun(failure="; ".join(lost))
 
 
-@task(name="reproduce_run", task_run_name="train again", **ONCE)
+@step("reproduce_run", title="train again", retried=False)
 def reproduce_run(
     repo: RepoChoice, run: Journal, original: Traced, fetched: steps.Rerun, request: steps.Request
 ) -> steps.Rerun:
@@ -56,7 +54,7 @@ def reproduce_run(
     return steps.rerun(opened(repo, run.key), run.key, original, request)
 
 
-@task(name="record_verdict", task_run_name="judge", **RETRIED)
+@step("record_verdict", title="judge")
 def record_verdict(
     repo: RepoChoice, run: Journal, original: Traced, again: steps.Rerun, request: steps.Request
 ) -> Reproduction:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prefect import task
-
 from anchored.decisions.gate import Decision, Retrained
 from anchored.records import ParamValue, RunRecord
 from anchored.retrain import gate
@@ -16,10 +14,10 @@ from anchored.run.open import Fresh, RunRequest
 from tasks.presenting import present_lineage
 from tasks.presenting_gate import present_decision
 from tasks.reporting import RepoChoice, opened
-from tasks.retrying import RETRIED
+from tasks.step import step
 
 
-@task(name="refresh_data", task_run_name="refresh data", **RETRIED)
+@step("refresh_data", title="refresh data")
 def refresh_data(repo: RepoChoice, run_name: str | None, params: Mapping[str, ParamValue]) -> Fresh:
     """Brings new data into the DVC cache, in a private tree of the branch's head."""
     workspace = opened(repo)
@@ -30,7 +28,7 @@ def refresh_data(repo: RepoChoice, run_name: str | None, params: Mapping[str, Pa
     return fresh
 
 
-@task(name="find_equal_run", task_run_name="look for an equal run", **RETRIED)
+@step("find_equal_run", title="look for an equal run")
 def find_equal_run(
     repo: RepoChoice, fresh: Fresh, params: Mapping[str, ParamValue]
 ) -> Equal | None:
@@ -46,7 +44,7 @@ def find_equal_run(
     return equal
 
 
-@task(name="judge_run", task_run_name="judge", **RETRIED)
+@step("judge_run", title="judge")
 def judge_run(repo: RepoChoice, run: RunRecord) -> Decision | None:
     """Compares the run's model with the champion; None where nothing is configured to do so."""
     workspace = opened(repo)
@@ -56,7 +54,7 @@ def judge_run(repo: RepoChoice, run: RunRecord) -> Decision | None:
     return decision
 
 
-@task(name="promote_run", task_run_name="promote", **RETRIED)
+@step("promote_run", title="promote")
 def promote_run(repo: RepoChoice, run: RunRecord, decision: Decision) -> Retrained:
     """Registers a model that passed, under its alias; records and shows the decision."""
     workspace = opened(repo)
@@ -67,7 +65,7 @@ def promote_run(repo: RepoChoice, run: RunRecord, decision: Decision) -> Retrain
     return retrained
 
 
-@task(name="look_at_folder", task_run_name="look at folder", **RETRIED)
+@step("look_at_folder", title="look at folder")
 def look_at_folder(repo: RepoChoice, *, pull: bool) -> tuple[str, ...]:
     """The inputs that the user's folder has in an earlier version; `pull` brings the newest."""
     workspace = opened(repo)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from anchored.errors import ServiceFailed
 from anchored.journal import Journal
 from anchored.ports import Advance
-from anchored.run.fail import fail_run, leave_open
+from anchored.run.fail import fail_run, leave_open, may_be_resumed
 from anchored.run.seal import Sealed, seal
 from tasks.presenting import present_lineage
 from tasks.presenting_pictures import pictures_of, present_pictures
 from tasks.reporting import RepoChoice, opened
-from tasks.retrying import RETRIED
 from tasks.state_hooks import named_cut_off
+from tasks.step import step
 
 
-@task(name="seal_run", task_run_name="seal run", **RETRIED)
+@step("seal_run", title="seal run")
 def seal_run(repo: RepoChoice, run: Journal) -> Sealed:
     """Tags the tracker run, reads the tags back, and brings the branch forward."""
     workspace = opened(repo, run.key)
@@ -31,17 +29,23 @@ def seal_run(repo: RepoChoice, run: Journal) -> Sealed:
     return sealed
 
 
-def close_run(repo: RepoChoice, run: Journal, error: BaseException, *, resumable: bool) -> None:
-    """Closes a run that is over, or leaves it for `resume`.
+def close_run(repo: RepoChoice, run: Journal, error: BaseException) -> None:
+    """Closes a run that is over, or leaves it for `resume`; a run that has ended is left alone.
 
     Of an interruption, the tracker is told at once and without a task: Prefect's server may be what
     has gone, and who pressed Ctrl-C waits.
     """
+    workspace = opened(repo, run.key)
+    if workspace.journals.read(run.key) is None:
+        return
+    resumable = may_be_resumed(workspace, run.key, error)
     if isinstance(error, Exception):
-        if not resumable:
+        if resumable and isinstance(error, ServiceFailed):
+            error.offer_resume()
+        elif not resumable:
             close_failed_run(repo, run, error)
         return
-    workspace, named = opened(repo, run.key), named_cut_off(error)
+    named = named_cut_off(error)
     try:
         if resumable:
             leave_open(workspace, run.key, str(named))
@@ -51,7 +55,7 @@ def close_run(repo: RepoChoice, run: Journal, error: BaseException, *, resumable
         workspace.report.warn(f"{run.run.name} is not closed yet: {failed.message}")
 
 
-@task(name="close_run", task_run_name="close failed run", **RETRIED)
+@step("close_run", title="close failed run")
 def close_failed_run(repo: RepoChoice, run: Journal, error: Exception) -> None:
     """Records the run as failed, with its log."""
     fail_run(opened(repo, run.key), run.key, error)

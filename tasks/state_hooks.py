@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import TerminationSignal
 from prefect.logging.loggers import flow_run_logger
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
 from anchored.decisions.redaction import redact
@@ -29,6 +29,7 @@ from anchored.records import Ended
 from anchored.resume import flow_runs as steps
 from anchored.workspace.open import folder_of, open_repo
 from tasks.reporting import RepoChoice, RunLog, opened
+from tasks.step import in_flow_run
 
 ASKING = 3.0  # seconds for an answer while somebody waits for the end
 CANCELLED = "cancelled in Prefect"
@@ -68,7 +69,9 @@ def close_dead(repo: RepoChoice) -> None:
     """
     workspace = opened(repo)
     try:
-        call_crashed(steps.dead_flow_runs(workspace))
+        # Outside of a flow run, no server is started for it.
+        if in_flow_run() or PREFECT_API_URL.value():
+            call_crashed(steps.dead_flow_runs(workspace))
         for said in steps.close_dead(workspace):
             workspace.report.warn(said)
     except AnchoredError as error:

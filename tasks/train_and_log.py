@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from anchored.journal import Journal
 from anchored.run import log as logging_steps
 from anchored.run import train as steps
 from tasks.reporting import RepoChoice, opened
-from tasks.retrying import RETRIED
+from tasks.step import step
 
 
-@task(name="fetch_inputs", task_run_name="dvc fetch inputs", **RETRIED)
+@step("fetch_inputs", title="dvc fetch inputs")
 def fetch_inputs(repo: RepoChoice, run: Journal) -> Journal:
     """Makes the DVC cache hold the inputs, every byte hashed."""
     workspace = opened(repo, run.key)
@@ -20,7 +18,7 @@ def fetch_inputs(repo: RepoChoice, run: Journal) -> Journal:
     return workspace.journal(run.key)
 
 
-@task(name="train_and_log", task_run_name="train and log", **RETRIED)
+@step("train_and_log", title="train and log")
 def train_and_log(repo: RepoChoice, run: Journal) -> Journal:
     """Trains once and logs the outcome; a retry logs again, it never trains again."""
     workspace = opened(repo, run.key)

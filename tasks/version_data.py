@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from anchored.journal import Journal
 from anchored.run import version_data as steps
 from tasks.reporting import RepoChoice, opened
-from tasks.retrying import RETRIED
+from tasks.step import step
 
 
-@task(name="version_data", task_run_name="version data", **RETRIED)
+@step("version_data", title="version data")
 def version_data(repo: RepoChoice, run: Journal) -> Journal:
     """Hashes the inputs into DVC and makes the source commit."""
     workspace = opened(repo, run.key)
@@ -21,7 +19,7 @@ def version_data(repo: RepoChoice, run: Journal) -> Journal:
     return versioned
 
 
-@task(name="push_data", task_run_name="dvc push data", **RETRIED)
+@step("push_data", title="dvc push data")
 def push_data(repo: RepoChoice, run: Journal) -> Journal:
     """Brings the inputs to the DVC remote and sees every object there."""
     workspace = opened(repo, run.key)

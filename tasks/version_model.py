@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from anchored.journal import Journal
 from anchored.run import version_model as steps
 from tasks.reporting import RepoChoice, opened
-from tasks.retrying import ONCE, RETRIED
+from tasks.step import step
 
 
-@task(name="version_model", task_run_name="version model", **ONCE)
+@step("version_model", title="version model", retried=False)
 def version_model(repo: RepoChoice, run: Journal) -> Journal:
     """Hashes the model into DVC."""
     workspace = opened(repo, run.key)
@@ -20,7 +18,7 @@ def version_model(repo: RepoChoice, run: Journal) -> Journal:
     return versioned
 
 
-@task(name="push_model", task_run_name="dvc push model", **RETRIED)
+@step("push_model", title="dvc push model")
 def push_model(repo: RepoChoice, run: Journal) -> Journal:
     """Brings the model to the DVC remote and sees every object there."""
     workspace = opened(repo, run.key)
@@ -29,7 +27,7 @@ def push_model(repo: RepoChoice, run: Journal) -> Journal:
     return workspace.journal(run.key)
 
 
-@task(name="push_refs", task_run_name="git push run ref", **RETRIED)
+@step("push_refs", title="git push run ref")
 def push_refs(repo: RepoChoice, run: Journal) -> Journal:
     """Makes the snapshot commit and brings it to the Git remote under its run ref."""
     workspace = opened(repo, run.key)

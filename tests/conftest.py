@@ -38,6 +38,12 @@ def isolated(
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of flows that run in this process are tried again as often as ever, and at once."""
+    monkeypatch.setattr("anchored.system.retry_policy.FIRST_DELAY", 0.01)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """A shell's background makes all that the tests start deaf to SIGINT, `nohup` to SIGHUP."""

@@ -13,23 +13,15 @@ from typing import Any
 
 import yaml
 
-from anchored.audit import runs as audit_runs
-from anchored.decisions.audit import Audit, audit_of
-from anchored.decisions.gate import Outcome, Retrained
+from anchored.decisions.audit import Audit, RunsLost
+from anchored.decisions.gate import Retrained
 from anchored.history.find import found
-from anchored.journal import new_key
-from anchored.ports import Silent
+from anchored.ports import SILENT, Report, Silent
 from anchored.promote.promote import promote
-from anchored.records import FlowLink, ModelVersion, Reproduction, RunRecord
-from anchored.reproduce import reproduce
-from anchored.retrain import gate
-from anchored.retrain.equal_run import equal_run
-from anchored.retrain.refresh import refreshed
-from anchored.run import log as log_run
-from anchored.run import open as open_run
-from anchored.run import seal, train, version_data, version_model
-from anchored.run.fail import fail_run, may_be_resumed
+from anchored.records import ModelVersion, Reproduction, RunRecord
+from anchored.run.seal import Sealed
 from anchored.workspace.open import open_repo
+from tasks.reporting import RepoChoice, reporting_to
 from tests import forked
 from tests.services.environment import clean_env
 
@@ -134,32 +126,29 @@ class Repo:
     def open(self, report: Any = None, tracker: str | None = None, run: str = "") -> Any:
         return open_repo(self.root, report or Silent(), tracker, run)
 
-    def run(self, name: str = "one", report: Any = None, **request: Any) -> RunRecord:
-        """All steps of the flow in its order, in this process and without Prefect."""
-        return self.sealed(name, report, **request).run
+    def run(self, name: str | None = "one", report: Report = SILENT, **asked: Any) -> RunRecord:
+        """One sealed run, by the flow itself, in this process and without Prefect."""
+        return self.sealed(name, report, **asked).run
 
-    def sealed(self, name: str | None = "one", report: Any = None, **request: Any) -> seal.Sealed:
+    def sealed(self, name: str | None = "one", report: Report = SILENT, **asked: Any) -> Sealed:
         """As `run`, with what became of the branch."""
-        workspace = self.open(report)
-        asked = open_run.RunRequest(name=name, **request)
-        key = open_run.open_run(workspace, asked, FlowLink()).key
-        return self.finish(key, report)
+        from flows.experiment import experiment
 
-    def retrain(self, name: str | None = None, report: Any = None, **params: Any) -> Retrained:
-        """The steps of flows/retrain.py in their order, in this process and without Prefect."""
-        workspace = self.open(report)
-        fresh = refreshed(workspace, open_run.RunRequest(name=name, params=params))
-        equal = equal_run(workspace, fresh, params)
-        if equal is not None and not equal.pending:
-            return Retrained(Outcome.SKIPPED, equal.run, changed=fresh.changed)
-        if equal is None:
-            run = self.sealed(name, report, params=params, fresh=fresh).run
-        else:
-            run = equal.run
-        decision = gate.judged(workspace, run)
-        if decision is None:
-            return Retrained(Outcome.SEALED, run)
-        return gate.settled(workspace, run, decision)
+        with reporting_to(report):
+            return experiment.fn(repo=str(self.root), run_name=name, **asked)
+
+    def finish(self, key: str, report: Report = SILENT) -> Sealed:
+        """A run that was opened in this process, brought to its end."""
+        from flows.experiment import sealed_run
+
+        with reporting_to(report):
+            return sealed_run(RepoChoice(str(self.root)), self.open().journal(key))
+
+    def retrain(self, name: str | None = None, report: Report = SILENT, **asked: Any) -> Retrained:
+        from flows.retrain import retrain
+
+        with reporting_to(report):
+            return retrain.fn(repo=str(self.root), run_name=name, **asked)
 
     def promote(
         self, name: str, alias: str = "champion", tracker: str | None = None
@@ -167,62 +156,21 @@ class Repo:
         workspace = self.open(tracker=tracker)
         return promote(workspace, found(workspace, name), alias=alias)
 
-    def finish(self, key: str, report: Any = None) -> seal.Sealed:
-        """The steps after the opening, as flows/experiment.py orders them."""
-        workspace = self.open(report, run=key)
-        try:
-            version_data.version_data(workspace, key)
-            version_data.push_data(workspace, key)
-            train.fetch_inputs(workspace, key)
-            train.train(workspace, key)
-            log_run.log_run(workspace, key)
-            version_model.version_model(workspace, key)
-            version_model.push_model(workspace, key)
-            version_model.commit_snapshot(workspace, key)
-            version_model.publish_run(workspace, key)
-            return seal.seal(workspace, key)
-        except BaseException as error:
-            if not may_be_resumed(workspace, key, error):
-                fail_run(workspace, key, error)
-            raise
-        finally:
-            workspace.journals.release(key)
+    def reproduce(self, wanted: str, report: Report = SILENT, **asked: Any) -> Reproduction:
+        from flows.reproduce import reproduce
 
-    def reproduce(
-        self,
-        wanted: str,
-        request: reproduce.Request | None = None,
-        report: Any = None,
-        tracker: str | None = None,
-    ) -> Reproduction:
-        """The steps of flows/reproduce.py in their order, in this process and without Prefect."""
-        workspace, request = self.open(report, tracker), request or reproduce.Request()
-        original = reproduce.located(workspace, wanted, request)
-        key = new_key()
-        reproduce.open_reproduction(workspace, original, request, FlowLink(), key=key)
-        workspace = self.open(report, run=key)
-        try:
-            again = reproduce.Rerun(failure="; ".join(reproduce.fetch_lineage(workspace, original)))
-            if not again.failure:
-                again = reproduce.rerun(workspace, key, original, request)
-            return reproduce.record_verdict(workspace, key, original, again, request)
-        except BaseException as error:
-            fail_run(workspace, key, error)
-            raise
-        finally:
-            workspace.journals.release(key)
+        with reporting_to(report):
+            return reproduce.fn(run_name=wanted, repo=str(self.root), **asked)
 
-    def audit(self, *, deep: bool = False, tracker: str | None = None) -> Audit:
-        """The steps of flows/audit.py in their order, in this process and without Prefect."""
-        workspace = self.open(tracker=tracker)
-        refs = audit_runs.refs(workspace)
-        subjects = audit_runs.subjects(workspace, refs)
-        traces = audit_runs.traces(workspace, subjects, refs)
-        held = audit_runs.holdings(workspace, traces)
-        rotten: dict[Any, str] = {}
-        for batch in audit_runs.batches(held, deep=deep):
-            rotten |= audit_runs.rotten(workspace, batch)
-        return audit_of(subjects, traces, held, rotten)
+    def audit(self, *, deep: bool = False, tracker: Any = None) -> Audit:
+        """What an audit found, be it that runs are lost."""
+        from flows.audit import audit
+
+        try:
+            with reporting_to(SILENT):
+                return audit.fn(repo=str(self.root), deep=deep, tracker=tracker)
+        except RunsLost as lost:
+            return lost.audit
 
     def foreign(self, name: str, experiment: str = "sums", **tags: str) -> str:
         """The id of a run that a script of the user's own logged, with metrics if there are any."""

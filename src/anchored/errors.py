@@ -4,8 +4,7 @@
     ├── WrongUse                      2     nothing was changed
     │   ├── ConfigError                     names the file, the key and the line
     │   ├── NotReady                        the repository lacks something that Anchored needs
-    │   │   └── DeletedExperiment               the tracker can bring it back
-    │   │   └── DeletedExperiment               in the tracker, with all its runs
+    │   │   └── DeletedExperiment               the tracker can bring it back, with all its runs
     │   ├── BadInput                        an input or model path that cannot be versioned
     │   ├── DirtyTree                       uncommitted changes, listed
     │   ├── BadName, BadParam               an argument of a run
@@ -39,7 +38,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-RESUME = "`anchored resume` finishes what was begun"  # in hints, where something may have been
+# In hints: the first, or the second where something was begun that can be resumed.
+AGAIN = "give the command again"
+RESUME = "`anchored resume` finishes what was begun"
 
 
 class AnchoredError(Exception):
@@ -217,6 +218,10 @@ class ServiceFailed(AnchoredError):
         super().__init__(message, hint=hint)
         self.transient, self.silent = transient, silent
 
+    def offer_resume(self) -> None:
+        """Makes the hint name `anchored resume`: the run that failed so can be resumed."""
+        self.hint = (self.hint or AGAIN).replace(AGAIN, RESUME)
+
 
 class DiskFull(ServiceFailed):
     """This machine's disk, or the user's quota on it, is full; the run waits until it is not."""
@@ -227,7 +232,7 @@ class DiskFull(ServiceFailed):
         super().__init__(
             f"this machine's disk, or your quota on it, is full: {said}",
             transient=False,
-            hint=f"free some space; then {RESUME}",
+            hint=f"free some space, then {AGAIN}",
         )
 
     @classmethod

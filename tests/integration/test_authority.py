@@ -16,7 +16,6 @@ from anchored.errors import GitRemoteFailed, NotReady
 from anchored.history.find import found
 from anchored.history.trace import traced
 from anchored.records import FlowLink, RunRecord, Verdict
-from anchored.reproduce.reproduce import Request
 from anchored.run import open as open_run
 from tests.repos import Repo
 
@@ -106,7 +105,7 @@ def test_the_environment_of_a_run_is_the_one_whose_hash_is_sealed(repo: Repo) ->
     packages = json.loads(document.read_bytes()) | {"packages": {"evil": "1.0"}}
     document.write_text(json.dumps(packages))
     with pytest.raises(NotReady, match="environment"):
-        repo.reproduce("one", Request(recorded_environment=True))
+        repo.reproduce("one", environment="recorded")
 
 
 def legacy(repo: Repo) -> RunRecord:

@@ -19,7 +19,6 @@ from anchored.adapters.uv.environments import UvEnvironments
 from anchored.errors import DiskFull, EnvironmentFailed, NotReady, ServiceFailed
 from anchored.ports import Rebuilt, Silent
 from anchored.records import Environment
-from anchored.reproduce.reproduce import Request
 from tests.integration.test_uv_environment import wheel
 from tests.repos import Repo
 from tests.services.proxy import Proxy
@@ -256,12 +255,11 @@ def test_a_result_that_another_version_changed_is_had_again_in_the_recorded_one(
     use("2.0")
     today = repo.reproduce("one")
     assert (today.verdict, today.causes) == ("different", ("packages differ: tiny 1.0 → 2.0",))
-    then = repo.reproduce("one", Request(recorded_environment=True))
+    then = repo.reproduce("one", environment="recorded")
     assert (then.verdict, then.causes) == ("identical", ())
 
 
 def test_a_run_without_an_environment_record_has_none_to_rebuild(index: Path, repo: Repo) -> None:
     run_id = repo.foreign("bare", git_commit=repo.head, dvc_data_md5="0" * 32)
-    request = Request(recorded_environment=True)
     with pytest.raises(NotReady, match="recorded no environment"):
-        repo.reproduce(run_id, request)
+        repo.reproduce(run_id, environment="recorded")

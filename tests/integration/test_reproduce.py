@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from anchored.decisions.verdict import Tolerance
 from anchored.errors import (
     AmbiguousRun,
     BadInput,
@@ -25,7 +24,6 @@ from anchored.errors import (
 )
 from anchored.journal import Journal, Journals, Step
 from anchored.records import Reproduction
-from anchored.reproduce.reproduce import Request
 from tests.forked import in_process
 from tests.killed import assert_cache_is_whole, assert_nothing_is_left, resume, theirs
 from tests.repos import SCRIPT, Repo
@@ -103,7 +101,7 @@ def test_what_a_name_does_not_settle_is_refused(repo: Repo) -> None:
     with pytest.raises(UnknownRun):
         repo.reproduce("none")
     with pytest.raises(BadParam, match="accuracy"):
-        repo.reproduce("latest", Request(tolerances={"accuracy": Tolerance(1)}))
+        repo.reproduce("latest", tolerances={"accuracy": "1"})
     assert len(repo.runs()) == 2
 
 
@@ -114,7 +112,7 @@ def test_training_that_differs_from_itself_is_different_and_said_to_be(repo: Rep
     assert found.verdict == "different"
     assert "training is not deterministic" in found.causes[0]
     assert repo.tags(found.run)["anchored.verdict"] == "different"
-    near = repo.reproduce("one", Request(tolerances={"tot*": Tolerance(1.0)}))
+    near = repo.reproduce("one", tolerances={"tot*": "1.0"})
     assert near.verdict == "equivalent"
 
 
@@ -129,7 +127,7 @@ def test_repeats_measure_the_noise_and_judge_by_it(repo: Repo) -> None:
     )
     repo.script(script)
     repo.run("one")
-    found = repo.reproduce("one", Request(repeat=3))
+    found = repo.reproduce("one", repeat=3)
     assert values.read_text() == ""
     assert found.verdict == "equivalent"
     assert any("does not agree with itself" in cause for cause in found.causes)

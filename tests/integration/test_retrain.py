@@ -322,7 +322,7 @@ def test_what_cannot_be_retrained_is_refused_before_data_are_brought(
     repo.write("fetch.py", f"open({str(archive)!r}, 'w').write('fetched')\n")
     repo.commit("Tell")
     with pytest.raises(BadParam, match="unknown parameter 'powr'"):
-        repo.retrain("one", powr=2)
+        repo.retrain("one", params={"powr": 2})
     with pytest.raises(BadName):
         repo.retrain("")
     assert repo.runs() == []

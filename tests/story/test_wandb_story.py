@@ -61,7 +61,7 @@ def test_runs_are_facts_and_the_best_is_the_champion(offline: Repo) -> None:
     assert (retrained.outcome, retrained.run.metrics) == (Outcome.PROMOTED, {"total": 43003})
     assert_sealed(repo, retrained.run)
     assert repo.retrain().outcome == Outcome.SKIPPED
-    assert repo.retrain("less", power=0).outcome == Outcome.REFUSED
+    assert repo.retrain("less", params={"power": 0}).outcome == Outcome.REFUSED
     assert found(repo.open(), "@champion").run_id == retrained.run.run_id
     assert repo.reproduce("@champion").verdict == "identical"
 

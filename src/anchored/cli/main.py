@@ -17,10 +17,16 @@ from anchored import __version__
 from anchored.cli.interruption import interruptible
 from anchored.decisions.redaction import redact, secret_values
 from anchored.decisions.shown import shown_lines, shown_output
-from anchored.errors import RESUME, AnchoredError, BadParam, DiskFull, TrainingFailed
+from anchored.errors import (
+    RESUME,
+    AnchoredError,
+    BadParam,
+    DiskFull,
+    ServiceFailed,
+    TrainingFailed,
+)
 
 INTERRUPTED, OUR_BUG = 130, 70
-AGAIN = "give the command again"  # in place of `resume`, where nothing was begun
 OPENING = {"run", "resume", "reproduce", "retrain"}  # commands that open runs
 
 
@@ -246,10 +252,10 @@ def _said(error: AnchoredError, arguments: argparse.Namespace) -> int:
     if isinstance(error.__context__, AnchoredError) and error.__context__ is not error.__cause__:
         # Recording a failure failed in turn: the first one is what the user has to mend.
         _write(f"before that: {error.__context__.message}")
-    if hint := error.hint:
-        if RESUME in hint and not _has_unfinished(arguments):
-            hint = hint.replace(RESUME, AGAIN)
-        _write(f"hint: {hint}")
+    if isinstance(error, ServiceFailed) and _left_something(arguments):
+        error.offer_resume()
+    if error.hint:
+        _write(f"hint: {error.hint}")
     return error.exit_code
 
 
@@ -279,13 +285,15 @@ def _write(text: str) -> None:
 
 def _interrupted(arguments: argparse.Namespace) -> int:
     sys.stderr.write("error: interrupted\n")
-    if arguments.command in OPENING and _has_unfinished(arguments):
+    if _left_something(arguments):
         sys.stderr.write(f"hint: {RESUME}\n")
     return INTERRUPTED
 
 
-def _has_unfinished(arguments: argparse.Namespace) -> bool:
-    """Whether runs have begun here that nobody works on any more; asks nobody else."""
+def _left_something(arguments: argparse.Namespace) -> bool:
+    """Whether the command opens runs, and some were begun here that nobody works on any more."""
+    if arguments.command not in OPENING:
+        return False
     with suppress(Exception):
         from anchored.journal import Journals
         from anchored.workspace.open import folder_of

@@ -18,10 +18,10 @@ def run(arguments: Namespace) -> int:
         from anchored.history.find import found
         from anchored.history.trace import record_at
         from anchored.promote.promote import promote
-        from anchored.system.retry_policy import patiently
+        from anchored.system.retry_policy import with_retries
 
-        record = patiently(lambda: found(repo, arguments.run, latest=arguments.latest))
-        version = patiently(lambda: promote(repo, record, alias=arguments.alias))
+        record = with_retries(lambda: found(repo, arguments.run, latest=arguments.latest))
+        version = with_retries(lambda: promote(repo, record, alias=arguments.alias))
         sealed = record_at(repo, record)
         record = sealed.run if sealed else record
     if getattr(arguments, "json", False):

@@ -65,6 +65,11 @@ class Audit:
         """Whether nothing that was sealed has rotted since."""
         return all(finding.problem == Problem.UNSEALED for finding in self.findings)
 
+    def raise_for_losses(self) -> None:
+        """Raises `RunsLost` where a run that was sealed is lost."""
+        if not self.is_clean:
+            raise RunsLost(self)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "runs": self.runs,

@@ -13,7 +13,7 @@ from anchored.history.find import found
 from anchored.history.trace import traced
 from anchored.ports import HandedFile
 from anchored.records import Pointer, RunRecord
-from anchored.system.retry_policy import patiently
+from anchored.system.retry_policy import with_retries
 from anchored.training_repo import TrainingRepo
 
 
@@ -46,7 +46,7 @@ def restored(
     Raises `WrongUse` where something else is in the way, and `RemoteFailed`.
     """
     tracked = found(repo, wanted, latest=latest)
-    past = patiently(lambda: traced(repo, tracked))
+    past = with_retries(lambda: traced(repo, tracked))
     run = past.run
     pointers = (*past.lineage.data, *past.lineage.model)
     if not pointers:
@@ -57,7 +57,7 @@ def restored(
     for line in (*past.trouble, *past.mismatches, *past.lineage.differences):
         repo.report.warn(line)
     folder = _checked(repo, Path(to).expanduser()) if to else _own_folder(repo, run)
-    files = patiently(lambda: repo.store.hand_out(pointers, folder, repo.report))
+    files = with_retries(lambda: repo.store.hand_out(pointers, folder, repo.report))
     return Restored(run, folder, tuple(_sized(p, files) for p in dict.fromkeys(pointers)), files)
 
 

@@ -65,11 +65,14 @@ def may_be_resumed(repo: TrainingRepo, key: str, error: BaseException) -> bool:
     """Whether a run that an error or an interruption stopped can go on later, from where it was.
 
     A service that failed costs nothing: its work waits. A run whose training or outcome is at
-    fault, that cannot be right as it was asked for, or that the tracker has lost, is over.
+    fault, that cannot be right as it was asked for, or that the tracker has lost, is over. So is
+    any reproduction: it is begun anew, and nothing else needs it.
     """
     journal = repo.journals.read(key)
     if journal is None:
         return True
+    if journal.run.reproduces is not None:
+        return False
     if isinstance(error, UnknownRun):
         # Deleted where it was opened, it is over; not so where another tracker was asked.
         asked = repo.bound(journal).tracker

@@ -1,6 +1,6 @@
 """When work is tried again: where a service failed for the moment, and nowhere else.
 
-Tasks of flows leave the waiting to Prefect; commands that no flow stands behind wait here.
+Tasks of Prefect leave the waiting to Prefect; everything else waits here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ RETRIES = 4
 FIRST_DELAY = 1.6  # seconds; doubled for every retry: 24 s of waiting in all, before jitter
 JITTER = 0.3
 SILENT_TRIES = 2
-AGAIN = "the same command again goes on where this one ended"
 
 Result = TypeVar("Result")
 
@@ -32,14 +31,13 @@ def may_succeed(error: BaseException, tries: int) -> bool:
     return tries <= RETRIES and (not error.silent or tries < SILENT_TRIES)
 
 
-def patiently(work: Callable[[], Result]) -> Result:
+def with_retries(work: Callable[[], Result]) -> Result:
     """Does work that may be repeated, again where a service failed only for the moment."""
     for tries in count(1):
         try:
             return work()
         except ServiceFailed as error:
             if not may_succeed(error, tries):
-                error.hint = AGAIN if error.transient or not error.hint else error.hint
                 raise
         delay = FIRST_DELAY * 2 ** (tries - 1)
         time.sleep(delay * random.uniform(1, 1 + JITTER))  # noqa: S311 - no secret

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterator
 
 from anchored.decisions.redaction import redact
-from anchored.errors import RESUME, AnchoredError, DiskFull, NotReady, RemoteFailed
+from anchored.errors import AGAIN, AnchoredError, DiskFull, NotReady, RemoteFailed
 
 REFUSALS = (PermissionError, NotADirectoryError, IsADirectoryError, FileNotFoundError)
 REFUSING_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
@@ -47,7 +47,7 @@ def remote_failure(error: Exception, verb: str, url: str) -> AnchoredError:
         f"cannot {verb} the DVC remote {url}: {said}",
         transient=not full and not refused,
         silent=silent,
-        hint=f"once the remote answers again, {RESUME}",
+        hint=f"once the remote answers again, {AGAIN}",
     )
 
 

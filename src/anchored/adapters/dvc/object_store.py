@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from anchored.adapters.dvc.progress import Objects
 from anchored.adapters.dvc.remote_objects import sizes_there
 from anchored.decisions.objects import md5_of, named
-from anchored.errors import RESUME, ObjectLost, RemoteFailed
+from anchored.errors import ObjectLost, RemoteFailed
 from anchored.ports import PushOutcome, Report
 from anchored.records import Pointer
 from anchored.system.files import drop, size_of
@@ -103,7 +103,6 @@ class ObjectStore:
             if lacking and (still := self._unseen(hash_name, sizes, report)):
                 raise RemoteFailed(
                     f"the remote does not hold {named(still)} although the push ended well",
-                    hint=RESUME,
                 )
             objects, sent = objects + len(sizes), sent + len(lacking)
         return PushOutcome(objects=objects, sent=sent)

@@ -9,7 +9,7 @@ from functools import cached_property
 from anchored.adapters.git.reachability import Standings, is_shallow, refs_in
 from anchored.adapters.git.timeouts import patience
 from anchored.decisions.redaction import url_without_credentials
-from anchored.errors import RESUME, GitRemoteFailed, NotReady
+from anchored.errors import AGAIN, GitRemoteFailed, NotReady
 from anchored.records import CommitStanding
 
 Git = Callable[..., str]
@@ -32,7 +32,7 @@ REJECTED = re.compile(r"! \[(?:remote )?rejected\] \S+ -> \S+ \((.*?)\)(?= error
 LONGEST_WORDS = 300
 # A clone that is fetched into for years has to be packed; nothing of it stays behind as a process.
 QUIETLY_KEPT = ("-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false")
-RESUMABLE = f"once the remote answers again, {RESUME}"
+LATER = f"once the remote answers again, {AGAIN}"
 
 
 class GitRemote:
@@ -258,7 +258,7 @@ class GitRemote:
         return answer
 
     def _failure(self, verb: str, said: str) -> GitRemoteFailed:
-        return remote_failed(f"cannot {verb} the Git remote {self.name!r}", said, hint=RESUMABLE)
+        return remote_failed(f"cannot {verb} the Git remote {self.name!r}", said, hint=LATER)
 
 
 def remote_failed(what: str, said: str, *, hint: str | None = None) -> GitRemoteFailed:
