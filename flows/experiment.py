@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow, runtime
 
-from anchored.decisions.shown import shown
+from anchored.display.shown import shown
 from anchored.journal import Journal, Journals, new_key
 from anchored.run.seal import Sealed
 from anchored.workspace.open import TrackerKind

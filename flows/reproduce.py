@@ -8,8 +8,8 @@ from typing import Literal
 
 from prefect import flow, runtime
 
-from anchored.decisions.shown import shown
 from anchored.decisions.verdict import parse_tolerances
+from anchored.display.shown import shown
 from anchored.journal import Journals, new_key
 from anchored.records import Reproduction
 from anchored.reproduce.reproduce import Request

@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow, runtime
 
 from anchored.decisions.gate import Outcome, Retrained
-from anchored.decisions.shown import shown
+from anchored.display.shown import shown
 from anchored.journal import new_key
 from flows.experiment import sealed_run
 from tasks.open_clone import chosen_repo

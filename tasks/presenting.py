@@ -15,7 +15,7 @@ from prefect.states import Completed
 
 from anchored.decisions.naming import flow_tags
 from anchored.decisions.redaction import redact
-from anchored.decisions.shown import shown, shown_lines
+from anchored.display.shown import shown, shown_lines
 from anchored.records import FlowLink, Reproduction, RunRecord, Verdict
 from tasks.reporting import RunLog
 from tasks.step import in_flow_run
@@ -26,6 +26,8 @@ R = TypeVar("R")
 
 def current_flow() -> FlowLink:
     """The flow run that is under way; empty outside of one."""
+    if not in_flow_run():
+        return FlowLink()
     url = str(runtime.flow_run.ui_url or "")
     # A temporary server has no page: Prefect 3.8.8 then gives an address that starts with None.
     return FlowLink(str(runtime.flow_run.id or ""), url if url.startswith("http") else "")

@@ -7,7 +7,7 @@ from collections import Counter
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from anchored.decisions.audit import Audit
-from anchored.decisions.shown import shown
+from anchored.display.shown import shown
 from tasks.presenting import artifact_key, as_markdown, never_failing
 
 ROWS = 1_000  # of the table: pages and their database are not made for more

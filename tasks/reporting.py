@@ -14,7 +14,7 @@ from prefect import runtime
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-from anchored.decisions.shown import shown_lines, shown_output
+from anchored.display.shown import shown_lines, shown_output
 from anchored.ports import Report
 from anchored.workspace.open import open_repo
 

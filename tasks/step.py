@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -63,9 +65,22 @@ def step(name: str, *, title: str, retried: bool = True) -> Callable[[Callable[P
     return made
 
 
+_PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+@contextmanager
+def without_prefect() -> Iterator[None]:
+    """Makes steps plain calls, even where a flow run of somebody else's is under way."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
+
+
 def in_flow_run() -> bool:
-    """Whether a flow run of Prefect's is under way here."""
-    return FlowRunContext.get() is not None
+    """Whether steps are tasks of a flow run that is under way here."""
+    return FlowRunContext.get() is not None and not _PLAIN.get()
 
 
 def _is_transient(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

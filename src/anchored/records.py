@@ -13,6 +13,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Self
 
+from anchored.display import html
+
 ParamValue = str | int | float | bool
 RUN_DOCUMENT, ENVIRONMENT_DOCUMENT = "anchored/run.json", "anchored/environment.json"
 
@@ -264,6 +266,21 @@ class RunRecord:
             )
         return cls(**items)
 
+    def _repr_html_(self) -> str:
+        outputs = [("data", p) for p in self.data] + [("model", p) for p in self.model]
+        rows = [
+            ("state", self.state),
+            ("id", self.run_id),
+            ("commit", self.git.commit),
+            *((f"{kind} {pointer.path}", pointer.md5) for kind, pointer in outputs),
+            *((f"param {name}", value) for name, value in self.params.items()),
+            *((f"metric {name}", value) for name, value in self.metrics.items()),
+            ("verdict", self.verdict),
+            ("reproduces", self.reproduces),
+            ("tracker", self.tracker.place),
+        ]
+        return html.facts(self.name, rows)
+
 
 class Verdict(StrEnum):
     """What a reproduction found."""
@@ -315,6 +332,15 @@ class Reproduction:
             "seconds": round(self.seconds, 3),
         }
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (c.what, c.recorded, c.reproduced, "yes" if c.equal else "near" if c.within else "no")
+            for c in self.checks
+        ]
+        header = ("", "recorded", "reproduced", "equal")
+        title = ". ".join([f"{self.name} is {self.verdict}", *self.causes])
+        return html.table(title, rows, header)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
@@ -333,6 +359,16 @@ class ModelVersion:
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "aliases": list(self.aliases)}
+
+    def _repr_html_(self) -> str:
+        aliases = ", ".join(f"@{alias}" for alias in self.aliases)
+        rows = [
+            ("aliases", aliases),
+            ("run", self.run_id),
+            ("page", self.url),
+            ("load", self.usage),
+        ]
+        return html.facts(f"{self.model} version {self.version}", rows)
 
 
 class Ended(StrEnum):

@@ -68,7 +68,7 @@ def test_what_the_system_says_of_a_full_disk_is_known(number: int) -> None:
     found = disk_full(OSError(number, os.strerror(number)))
     assert found is not None
     assert (found.transient, found.exit_code) == (False, 3)
-    assert "anchored resume" in (found.hint or "")
+    assert "free some space" in (found.hint or "")
     assert disk_full(OSError(errno.EIO, os.strerror(errno.EIO))) is None
 
 

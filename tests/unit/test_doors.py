@@ -19,7 +19,7 @@ from anchored.cli.terminal_report import TerminalReport
 from anchored.decisions.audit import Audit, Finding, Problem
 from anchored.decisions.differences import Change, CodeChange, Differences, OutputChange, Sides
 from anchored.decisions.naming import flow_tags
-from anchored.errors import DiskFull, GitRemoteFailed, TrainingFailed
+from anchored.errors import AGAIN, DiskFull, GitRemoteFailed, TrainingFailed
 from anchored.journal import Journal, Journals, Step
 from anchored.records import GitFacts, Pointer, RunRecord, TrackerLink
 from tasks.presenting import as_address, as_markdown, lineage_table
@@ -183,7 +183,7 @@ def test_tracebacks_are_shown_without_secrets(
 def test_resume_is_promised_only_where_something_was_begun(
     retrain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    errors = (DiskFull("x"), GitRemoteFailed("x", hint=f"wait, then {cli.RESUME}"))
+    errors = (DiskFull("x"), GitRemoteFailed("x", hint=f"wait, then {AGAIN}"))
     for error in errors:
         assert retrain(error) == 3
         said = capsys.readouterr().err

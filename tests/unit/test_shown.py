@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchored.decisions.shown import shown, shown_lines, shown_output
+from anchored.display.shown import shown, shown_lines, shown_output
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.status import Status
 
-from anchored.decisions.shown import shown, shown_lines
+from anchored.display.shown import shown, shown_lines
 
 REFRESH = 0.1  # seconds between two updates of the progress shown
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 from anchored import __version__
 from anchored.cli.interruption import interruptible
 from anchored.decisions.redaction import redact, secret_values
-from anchored.decisions.shown import shown_lines, shown_output
+from anchored.display.shown import shown_lines, shown_output
 from anchored.errors import (
     RESUME,
     AnchoredError,

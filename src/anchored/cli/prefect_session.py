@@ -11,8 +11,6 @@ from typing import Any
 from anchored.cli.console import steps_shown
 from anchored.cli.temporary_prefect import temporary_key, use_temporary_server
 from anchored.errors import AnchoredError, ServiceFailed
-from anchored.stack.record import PREFECT, read_key, read_stack
-from anchored.system.sockets import answers
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -83,40 +81,16 @@ def _settings(root: Path) -> tuple[dict[Any, Any], str]:
     """What names the server to Prefect; else why a temporary one is needed."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from prefect.settings import (
-        PREFECT_API_AUTH_STRING,
-        PREFECT_API_KEY,
-        PREFECT_API_URL,
-        PREFECT_CLIENT_CUSTOM_HEADERS,
-        PREFECT_SERVER_API_AUTH_STRING,
-    )
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING
 
-    if PREFECT_API_URL.value():
-        return {}, ""
-    stack, instead = _of_stack(root)
-    if not stack:
-        # A temporary one listens for as long as training takes, to whoever asks (Prefect 3.8.8).
-        key = temporary_key()
-        return {PREFECT_SERVER_API_AUTH_STRING: key, PREFECT_API_AUTH_STRING: key}, instead
-    # The stack's own key, and nothing that was meant for another server.
-    return {
-        PREFECT_API_URL: stack,
-        PREFECT_API_AUTH_STRING: read_key(root) or None,
-        PREFECT_API_KEY: None,
-        PREFECT_CLIENT_CUSTOM_HEADERS: {},
-    }, ""
+    from anchored.api.engine import server_settings
 
-
-def _of_stack(root: Path) -> tuple[str, str]:
-    """The API of the repo's local stack if it answers; else why another server is needed."""
-    record = read_stack(root)
-    if PREFECT not in record.processes:
-        return "", "no Prefect server is configured"
-    if not record.runs(PREFECT):
-        return "", "the local stack's Prefect server has ended"
-    if not answers(f"{record.url(PREFECT)}/api/health"):
-        return "", "the local stack's Prefect server does not answer"
-    return f"{record.url(PREFECT)}/api", ""
+    settings, absence = server_settings(root)
+    if settings is not None:
+        return dict(settings), ""
+    # A temporary one listens for as long as training takes, to whoever asks (Prefect 3.8.8).
+    key = temporary_key()
+    return {PREFECT_SERVER_API_AUTH_STRING: key, PREFECT_API_AUTH_STRING: key}, absence
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from anchored.cli.console import human_size, out, plain
 from anchored.decisions.gate import Outcome, Retrained
-from anchored.decisions.shown import shown_json
+from anchored.display.shown import shown_json
 from anchored.ports import Advance, BranchOutcome
 from anchored.records import ModelVersion, Reproduction, RunRecord
 

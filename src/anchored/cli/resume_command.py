@@ -6,71 +6,56 @@ from argparse import Namespace
 
 from anchored.cli import console, render
 from anchored.cli.prefect_session import prefect_session, tell_crashed
-from anchored.errors import AnchoredError, UnknownRun, WrongUse
-from anchored.resume.close import (
-    Unfinished,
-    check_here,
-    claim_unfinished,
-    close_lost,
-    fail_cut_off,
-)
-from anchored.training_repo import TrainingRepo
-from anchored.workspace.open import TrackerKind, open_repo
+from anchored.errors import WrongUse
+from anchored.records import RunRecord, State
+from anchored.resume.close import Unfinished
+from anchored.resume.finish import Resumed, resumed
+from anchored.workspace.open import open_repo
 
 
 def run(arguments: Namespace) -> int:
-    """Takes up every run that was cut off; the worst failure decides the exit code."""
+    """Resumes every run that was interrupted; the worst failure decides the exit code."""
     repo = open_repo(getattr(arguments, "repo", None), tracker=arguments.tracker)
-    results, code = [], 0
-    try:
-        for unfinished in claim_unfinished(repo, arguments.run):
-            result, status = _ended(repo, unfinished, arguments.tracker)
-            results.append(result)
-            code = max(code, status)
-    except UnknownRun:
-        run = close_lost(repo, arguments.run)
-        said = f"{run.name}: nothing is left of its work here, and it is closed as failed"
-        console.err().print(said, markup=False)
-        results.append({"run_id": run.run_id, "name": run.name, "state": "failed"})
-    if getattr(arguments, "json", False):
-        render.print_json(results)
-    elif not results:
-        console.err().print("no run was cut off")
-    return code
 
-
-def _ended(
-    repo: TrainingRepo, unfinished: Unfinished, tracker: TrackerKind | None
-) -> tuple[dict[str, str], int]:
-    """Finishes one run, or closes it as failed; says what became of it."""
-    run, said = unfinished.run, console.err()
-    result = {"run_id": run.run_id, "name": run.name}
-    try:
-        check_here(repo, repo.journal(unfinished.key))
-        if not unfinished.resumable:
-            fail_cut_off(repo, unfinished.key)
-            tell_crashed(repo.root, run.prefect.flow_run_id)
-            said.print(f"{run.name}: was cut off, and is closed as failed", markup=False)
-            return {**result, "state": "failed"}, 0
+    def finish(unfinished: Unfinished) -> RunRecord:
         with prefect_session(repo.root):
             from flows.experiment import experiment
             from tasks.state_hooks import call_crashed
 
-            # Nobody is left to say so of the flow run that was cut off.
-            call_crashed([run.prefect.flow_run_id])
-            experiment(
+            # Nobody is left to say so of the flow run that was interrupted.
+            call_crashed([unfinished.run.prefect.flow_run_id])
+            sealed = experiment(
                 repo=str(repo.root),
-                run_name=run.name,
+                run_name=unfinished.run.name,
                 resume=unfinished.key,
-                tracker=tracker,
+                tracker=arguments.tracker,
             )
-        said.print(f"{run.name}: finished, sealed", markup=False)
-        return {**result, "state": "sealed"}, 0
-    except AnchoredError as error:
-        repo.journals.release(unfinished.key)
-        said.print(f"{run.name}: {error.message}", markup=False)
+            return sealed.run
+
+    results, code = [], 0
+    for ended in resumed(repo, arguments.run, finish):
+        if ended.error is None and ended.run.state == State.FAILED:
+            tell_crashed(repo.root, ended.run.prefect.flow_run_id)
+        _say(ended)
+        state = str(ended.run.state)
+        results.append({"run_id": ended.run.run_id, "name": ended.run.name, "state": state})
+        code = max(code, ended.exit_code)
+    if getattr(arguments, "json", False):
+        render.print_json(results)
+    elif not results:
+        console.err().print("no run was interrupted")
+    return code
+
+
+def _say(ended: Resumed) -> None:
+    said, error = console.err(), ended.error
+    if error is not None:
+        said.print(f"{ended.run.name}: {error.message}", markup=False)
         if error.hint and isinstance(error, WrongUse):
             said.print(f"hint: {error.hint}", markup=False)
-        if repo.journals.read(unfinished.key) is None:
-            return {**result, "state": "failed"}, 0
-        return {**result, "state": str(run.state)}, error.exit_code
+        return
+    what = "finished, sealed"
+    if ended.run.state == State.FAILED:
+        nothing = "nothing is left of its work here, and it is closed as failed"
+        what = nothing if ended.is_lost else "was interrupted, and is closed as failed"
+    said.print(f"{ended.run.name}: {what}", markup=False)

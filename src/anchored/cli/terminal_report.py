@@ -9,7 +9,7 @@ from typing import Self
 from rich.markup import escape
 
 from anchored.cli.console import REFRESH, err, human_size, plain
-from anchored.decisions.shown import shown_output
+from anchored.display.shown import shown_output
 
 
 class TerminalReport:

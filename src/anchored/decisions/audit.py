@@ -15,6 +15,7 @@ from typing import Any
 from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
 from anchored.decisions.naming import run_ref
 from anchored.decisions.tags import ENVIRONMENT
+from anchored.display import html
 from anchored.errors import AnchoredError
 from anchored.records import ENVIRONMENT_DOCUMENT, CommitStanding, Pointer
 
@@ -78,6 +79,11 @@ class Audit:
             "objects": self.objects,
             "seconds": round(self.seconds, 3),
         }
+
+    def _repr_html_(self) -> str:
+        title = f"{self.reproducible:,} of {self.runs:,} runs can be reproduced"
+        rows = [(f.name, f.run_id[:8], f.problem, f.detail) for f in self.findings]
+        return html.table(title, rows, ("run", "id", "problem", "detail") if rows else ())
 
 
 class RunsLost(AnchoredError):

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from anchored.decisions.shown import shown
+from anchored.display.shown import shown
 
 MEBIBYTE = 1 << 20
 DEPTH = 32

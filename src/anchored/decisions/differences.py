@@ -13,6 +13,7 @@ from typing import Any
 
 from anchored.decisions.ignores import ignore_file, ignore_line, reopen_lines
 from anchored.decisions.pointers import pointer_path
+from anchored.display import html
 from anchored.records import Environment, Pointer
 
 Values = Mapping[str, Any]
@@ -132,6 +133,21 @@ class Differences:
             },
             "environment": {name: sides.to_json() for name, sides in self.environment.items()},
         }
+
+    def _repr_html_(self) -> str:
+        rows = [("data", output.path, output.before, output.after) for output in self.data]
+        if self.code.files or self.code.problem:
+            rows.append(("code", self.code.problem, self.code.before, self.code.after))
+        rows += [("code", path, "", change) for path, change in self.code.files]
+        for kind, values in (
+            ("params", self.params),
+            ("metrics", self.metrics),
+            ("environment", self.environment),
+        ):
+            rows += [(kind, name, sides.before, sides.after) for name, sides in values.items()]
+        if not rows:
+            return html.table("nothing differs", ())
+        return html.table("what differs", rows, ("", "", "from", "to"))
 
 
 def differing(before: Values, after: Values) -> dict[str, Sides]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from anchored.decisions.margin import Margin
+from anchored.display import html
 from anchored.records import ModelVersion, RunRecord
 
 PENDING = "pending"  # of a run that `retrain` opened and has not judged yet
@@ -101,6 +102,16 @@ class Retrained:
         if self.decision is None:
             return f"{self.run.name!r} has no gate to pass: see [retrain] in anchored.toml"
         return self.decision.reason
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("reason", self.reason),
+            ("run", self.run.run_id),
+            ("changed", ", ".join(self.changed)),
+            ("your folder is behind", ", ".join(self.folder_behind)),
+            ("version", self.version and f"{self.version.model} {self.version.version}"),
+        ]
+        return html.facts(f"{self.run.name}: {self.outcome}", rows)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from anchored.decisions.decoding import MEBIBYTE, Unreadable, json_value
 from anchored.decisions.objects import is_object
 from anchored.decisions.paths import LONGEST_NAME, is_too_long
-from anchored.decisions.shown import shown
+from anchored.display.shown import shown
 
 SHOWN = 80  # characters of what is wrong
 LONGEST = 512 * MEBIBYTE  # some five million files

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 
-from anchored.decisions.shown import shown
+from anchored.display.shown import shown
 from anchored.errors import BadName
 
 LONGEST, LONGEST_ALIAS = 200, 255

@@ -15,7 +15,7 @@ from typing import Any
 
 from anchored.decisions.decoding import MEBIBYTE, json_value
 from anchored.decisions.redaction import url_without_credentials
-from anchored.decisions.shown import shown
+from anchored.display.shown import shown
 from anchored.records import (
     Ended,
     FlowLink,

@@ -19,6 +19,7 @@ from anchored.decisions.lineage import Lineage, lineage_of, recorded_lineage
 from anchored.decisions.naming import may_have_ref, run_ref
 from anchored.decisions.pointers import readable_pointers
 from anchored.errors import NotReady
+from anchored.history.find import found
 from anchored.records import CommitStanding, Pointer, RunRecord
 from anchored.training_repo import TrainingRepo, readable_config
 
@@ -79,6 +80,22 @@ def record_at(repo: TrainingRepo, run: RunRecord) -> Traced | None:
     if record is None or record.run.run_id != run.run_id:
         return None
     return _recorded(repo, run, record)
+
+
+def shown_run(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord:
+    """The one run that is meant, as its commit records it if that is here, else by its tags.
+
+    What the tags say otherwise is reported. Raises as `found` does.
+    """
+    run = found(repo, wanted, latest=latest)
+    sealed = record_at(repo, run)
+    if sealed is None:
+        return run
+    for line in sealed.mismatches:
+        repo.report.warn(line)
+    return sealed.run.with_(
+        environment=sealed.run.environment if sealed.mismatches else run.environment
+    )
 
 
 def _record_at(repo: TrainingRepo, commit: str) -> CommitRecord | None:

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from anchored import __version__
 from anchored.decisions.page_requests import HOST
 from anchored.errors import ServiceFailed
 from anchored.ports import Pages
@@ -149,7 +149,7 @@ def made_of_deployments() -> str:
     flows = importlib.util.find_spec("flows")
     places = flows.submodule_search_locations if flows else None
     files = [deployment_file(), *(f for place in places or () for f in Path(place).glob("*.py"))]
-    return digest(__version__, *sorted(file.read_text() for file in files))
+    return digest(version("anchored"), *sorted(file.read_text() for file in files))
 
 
 def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
@@ -157,7 +157,7 @@ def deploy(folder: Path, settings: Mapping[str, str], log: Path) -> None:
     argv = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all",
             "--prefect-file", str(deployment_file())]  # fmt: skip
     # Deployed from a folder of the training repo's: the version of that says nothing.
-    own = {**settings, "ANCHORED_VERSION": f"anchored {__version__}"}
+    own = {**settings, "ANCHORED_VERSION": f"anchored {version('anchored')}"}
     log.parent.mkdir(parents=True, exist_ok=True)
     with opened(log, "wb") as stream:
         try:

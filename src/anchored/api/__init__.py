@@ -1,0 +1,1 @@
+"""The Python API: the commands as methods, their results as values."""

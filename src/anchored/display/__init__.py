@@ -1,0 +1,1 @@
+"""How values are shown: text in which nothing acts, and plain HTML tables."""
