@@ -22,7 +22,7 @@ from anchored.system.files import link_or_copy
 LOAD, DOWNLOAD = "mlflow.pyfunc.load_model", "mlflow.artifacts.download_artifacts"
 DESCRIPTION = "MLmodel"  # the file that makes a folder a model of MLflow's
 CODE, CALL = "code", "code/load.pkl"
-LOADER = Path(__file__).parent.parent / "served" / "joblib_model.py"
+LOADER = Path(__file__).parents[2] / "served" / "joblib_model.py"
 
 # Of the environment that the model was trained in, what loading and predicting may need.
 NEEDED = (
