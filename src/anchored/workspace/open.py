@@ -234,7 +234,7 @@ def _check_taken(repo: str | Path | None, root: Path | None = None) -> None:
 def _clones() -> Clones:
     from anchored.adapters.git.clones import Clones
 
-    return Clones(os.environ)
+    return Clones()
 
 
 def _start(repo: str | Path | None) -> Path:

@@ -1,30 +1,27 @@
 """The clones of training repos given by their URLs, in the user's cache folder.
 
 One folder for each URL and branch, for the user's eyes only: Git keeps in it what it logs in with.
-The clone lies in it under the repository's own name, which is what an experiment is called after.
+The clone is in it under the repository's own name, which is what an experiment is called after.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from anchored.adapters.git.managed_clone import MARKED, ManagedClone, locked
 from anchored.decisions.git_address import GitAddress
 from anchored.errors import NotReady
 from anchored.ports import Report
+from anchored.system.cache_folder import cache_folder
 
 
 class Clones:
-    """The clones below the cache folder that the environment names."""
+    """The clones that this user has."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        cache = Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        # https://specifications.freedesktop.org/basedir-spec: a relative path is to be ignored.
-        home = cache if cache.is_absolute() else Path("~/.cache").expanduser()
-        self._folder = home / "anchored" / "clones"
+    def __init__(self) -> None:
+        self._folder = cache_folder() / "clones"
 
     def folder(self, address: GitAddress) -> Path:
         """Where the clone of an address is, or will be."""
@@ -33,8 +30,8 @@ class Clones:
     def opened(self, address: GitAddress, report: Report) -> Path:
         """The clone of an address, at the tip of its branch; made where there is none.
 
-        Other processes that open it wait meanwhile. Cut off in making it, there is none. Raises
-        `GitRemoteFailed`, `NotReady`.
+        Other processes that open it wait meanwhile. One whose making is interrupted does not exist.
+        Raises `GitRemoteFailed`, `NotReady`.
         """
         root = self.folder(address)
         try:
@@ -58,7 +55,7 @@ class Clones:
         return root
 
     def _make(self, address: GitAddress) -> None:
-        """A clone under another name, until it is whole."""
+        """A clone under another name, until it is complete."""
         begun = f"{address.folder}.new-"
         for leftover in self._folder.glob(f"{begun}*"):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -18,6 +18,7 @@ from anchored.adapters.uv.rebuilding import Rebuilding, fingerprint
 from anchored.errors import EnvironmentFailed, NotReady
 from anchored.ports import Rebuilt, Report
 from anchored.records import Environment
+from anchored.system.cache_folder import cache_folder
 from anchored.system.file_lock import locked
 
 # In this order; the first that the commit has is taken.
@@ -30,8 +31,7 @@ class UvEnvironments:
     """Environments in the user's cache folder, one for each content of what decides it."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        cache = variables.get("XDG_CACHE_HOME") or Path(variables.get("HOME", "~"), ".cache")
-        self._folder = Path(cache).expanduser() / "anchored" / "environments"
+        self._folder = cache_folder() / "environments"
         self._variables = dict(variables)
 
     def built(self, tree: Path, report: Report) -> Path:
