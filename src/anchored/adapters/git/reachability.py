@@ -26,7 +26,7 @@ FULL = 40
 BATCH = 500  # refs to one fetch, for the sake of the command line's length
 
 
-class Standings:
+class Reachability:
     """Tells where commits stand. `refs` are the refs there are, each with what it points at.
 
     `fetch` brings refspecs from the remote, and says whether it could; None where these refs are

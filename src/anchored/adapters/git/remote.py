@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
-from anchored.adapters.git.reachability import Standings, is_shallow, refs_in
-from anchored.adapters.git.timeouts import patience
+from anchored.adapters.git.reachability import Reachability, is_shallow, refs_in
+from anchored.adapters.git.timeouts import timeouts
 from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import AGAIN, GitRemoteFailed, NotReady
 from anchored.records import CommitStanding
@@ -77,9 +77,9 @@ class GitRemote:
         return url_without_credentials(urls[0]) if urls else ""
 
     @cached_property
-    def patience(self) -> dict[str, str]:
+    def timeouts(self) -> dict[str, str]:
         """Variables for commands that talk to a remote."""
-        return patience(self._setting("core.sshCommand"))
+        return timeouts(self._setting("core.sshCommand"))
 
     def _setting(self, key: str) -> str:
         return self._git("config", key, with_exceptions=False).strip()
@@ -141,7 +141,7 @@ class GitRemote:
     ) -> dict[str, CommitStanding]:
         """Where commits stand by the refs. Those that the remote has are here afterwards."""
         fetch = self._fetched if self.name else None
-        return Standings(self._git, refs, fetch=fetch, deepen=self.deepen).of(commits)
+        return Reachability(self._git, refs, fetch=fetch, deepen=self.deepen).of(commits)
 
     def default_branch(self) -> str:
         """The branch that the remote's HEAD is; empty where it is none, or has no commit."""
@@ -195,7 +195,7 @@ class GitRemote:
         _, refusal = self._tried(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=",
             "--no-recurse-submodules", "--no-auto-maintenance", *options, self.name, *wanted,
-            env=self.patience,
+            env=self.timeouts,
         )  # fmt: skip
         if refusal is None:
             return True
@@ -229,7 +229,7 @@ class GitRemote:
         """Pushes a commit to a branch of the remote, by force never; why it is refused, if so."""
         _, refusal = self._tried("push", "--no-verify", "--no-signed", "--no-follow-tags",
                                  self.name, f"{commit}:refs/heads/{branch}",
-                                 env=self.patience)  # fmt: skip
+                                 env=self.timeouts)  # fmt: skip
         if refusal is None:
             return None
         if (why := REJECTED.search(refusal)) is None:
@@ -252,7 +252,7 @@ class GitRemote:
 
     def _answer(self, verb: str, *args: str) -> str:
         """Output of a Git command that talks to the remote. Raises `GitRemoteFailed`."""
-        answer, refusal = self._tried(*args, env=self.patience)
+        answer, refusal = self._tried(*args, env=self.timeouts)
         if refusal is not None:
             raise self._failure(verb, refusal)
         return answer

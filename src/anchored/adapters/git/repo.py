@@ -26,7 +26,7 @@ from anchored.adapters.git.objects import commit_texts, objects
 from anchored.adapters.git.reachability import refs_in
 from anchored.adapters.git.remote import LFS_POINTER, GitRemote, remote_failed
 from anchored.adapters.git.submodules import add_submodules
-from anchored.adapters.git.timeouts import patience
+from anchored.adapters.git.timeouts import timeouts
 from anchored.adapters.git.trees import files_at
 from anchored.adapters.git.user_branch import UserBranch
 from anchored.decisions.redaction import redact, url_without_credentials
@@ -96,7 +96,7 @@ class GitRepo:
         given = [arg for setting in settings for arg in ("--config", setting)]
         command = ["git", *NO_HOOKS, "clone", "--quiet", "--no-checkout", "--origin=origin", *given,
                    "--", url, str(folder)]  # fmt: skip
-        _, refusal = _tried(lambda: str(program.execute(command, env=patience(str(ssh).strip()))))
+        _, refusal = _tried(lambda: str(program.execute(command, env=timeouts(str(ssh).strip()))))
         if refusal is not None:
             what = f"cannot clone {url_without_credentials(url)}"
             raise disk_full(OSError(refusal)) or remote_failed(what, refusal)
@@ -351,7 +351,7 @@ class GitRepo:
             line_ends = self._fixed_checkout or self.checkout_settings()
             fixed = [arg for item in line_ends.items() for arg in ("-c", "=".join(item))]
             self._git(*NEVER_SPARSE, *fixed, "-C", str(path), "reset", "--hard", "--quiet", commit)
-            add_submodules(self._git, path, self.root, self._remote.patience)
+            add_submodules(self._git, path, self.root, self._remote.timeouts)
         except GitCommandError as error:
             self.remove_worktree(path)
             raise disk_full(error) or NotReady(

@@ -9,7 +9,7 @@ from pathlib import Path
 Git = Callable[..., str]
 
 
-def add_submodules(git: Git, tree: Path, own: Path, patience: Mapping[str, str]) -> None:
+def add_submodules(git: Git, tree: Path, own: Path, timeouts: Mapping[str, str]) -> None:
     """Checks out in `tree` the submodules that its commit names; `own` is the user's checkout.
 
     `git` runs a Git command and raises what GitPython raises where that fails.
@@ -22,11 +22,11 @@ def add_submodules(git: Git, tree: Path, own: Path, patience: Mapping[str, str])
             facts, path = entry.split("\t", 1)
             if _has(git, own / path, facts.split()[1]):
                 _clone(git, own / path, tree / path, facts.split()[1])
-                add_submodules(git, tree / path, own / path, patience)
+                add_submodules(git, tree / path, own / path, timeouts)
             else:
                 with _registrations_kept(git, tree):
                     git("-C", str(tree), "submodule", "update", "--init", "--recursive", "--", path,
-                        env=dict(patience))  # fmt: skip
+                        env=dict(timeouts))  # fmt: skip
 
 
 def _has(git: Git, clone: Path, commit: str) -> bool:

@@ -17,7 +17,7 @@ VARIABLES: Mapping[str, str] = {
 SSH = "-o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=10 -o ServerAliveCountMax=3"
 
 
-def patience(ssh_command: str) -> dict[str, str]:
+def timeouts(ssh_command: str) -> dict[str, str]:
     """Variables that bound a Git command's waits; `ssh_command` is what `core.sshCommand` says.
 
     The user's own way of logging in is kept: looked for where Git does, in Git's order, and given
