@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_a_run_from_a_url_with_an_empty_home(
 def a_run(clone: ManagedClone) -> Callable[[], BranchOutcome]:
     """Commits a file on top of what the clone has; the function brings it into the branch."""
     base = clone.head()
-    when = clone._repo.head.commit.committed_datetime
+    when = datetime.now(UTC)
     commit = clone.commit(base, {"run.txt": b"run\n"}, message="Run", when=when)
     clone.keep("refs/anchored/runs/1", commit)
     return lambda: clone.advance("main", base=base, commit=commit, message="Merge run")

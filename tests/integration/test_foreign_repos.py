@@ -124,23 +124,6 @@ def test_an_identity_of_only_the_committer_is_enough(
     assert_sealed(repo, repo.run())
 
 
-def test_git_variables_of_a_hook_do_not_mislead_a_run(
-    repo: Repo, new_repo: Callable[[str], Repo], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = new_repo("other")
-    before = other.state()
-    monkeypatch.setenv("GIT_DIR", str(other.root / ".git"))
-    monkeypatch.setenv("GIT_WORK_TREE", str(other.root))
-    monkeypatch.setenv("GIT_INDEX_FILE", str(other.root / ".git/index"))
-    run = repo.open().root
-    assert run == repo.root
-    sealed = repo.run()
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    assert_sealed(repo, sealed)
-    assert other.state() == before
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_a_repo_of_another_owner_is_refused_with_gits_way_out(repo: Repo) -> None:
     subprocess.run(["chown", "-R", "12345", str(repo.root)], check=True)

@@ -92,11 +92,12 @@ def _wired(
     dvc_remote: Mapping[str, Any] | None = None,
 ) -> TrainingRepo:
     from anchored.adapters.dvc.store import DvcStore
+    from anchored.adapters.git.command import without_misleading
     from anchored.adapters.uv.environments import UvEnvironments
     from anchored.journal import Journals
     from anchored.training_repo import TrainingRepo
 
-    root = code.root
+    root, variables = code.root, without_misleading(os.environ)
 
     def bound(journal: Journal) -> TrainingRepo:
         return _bound(root, report, journal, journal.places) if journal.places else repo
@@ -108,10 +109,10 @@ def _wired(
         store=DvcStore(root, managed=code.managed, remote=dvc_remote),
         tracker=_tracker(config, root),
         tracker_settings=SETTINGS[config.tracker.kind](config.tracker),
-        environments=UvEnvironments(os.environ),
+        environments=UvEnvironments(variables),
         journals=Journals(root),
         report=report,
-        variables=dict(os.environ),
+        variables=variables,
         elsewhere=elsewhere,
         bound=bound,
     )

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from anchored.adapters.git.command import Git
 from anchored.ports import Advance, BranchOutcome
 
-Git = Callable[..., str]
-Tried = Callable[..., tuple[str, str | None]]
 Merge = Callable[[str, list[str]], str]
 
 
 class BranchPlan:
     """Where `commit`, made on `base`, may go: forward, or by a merge that is clean, or nowhere.
 
-    `git` gives a command's output, `tried` also what Git says where it refuses; `merge` makes a
-    commit of a tree and its parents.
+    `merge` makes a commit of a tree and its parents.
     """
 
-    def __init__(self, git: Git, tried: Tried, *, base: str, commit: str, merge: Merge) -> None:
-        self._git, self._tried, self._merge = git, tried, merge
+    def __init__(self, git: Git, *, base: str, commit: str, merge: Merge) -> None:
+        self._git, self._merge = git, merge
         self._base, self._commit = base, commit
 
     def onto(self, branch: str, tip: str | None) -> BranchOutcome:
-        """What the branch, which stands at `tip`, would become; at `tip` it has the commit already.
+        """What the branch, which is at `tip`, would become; at `tip` it has the commit already.
 
         Moves nothing. `tip` is None where there is no such branch.
         """
@@ -40,7 +38,7 @@ class BranchPlan:
         return self._merged(branch, tip)
 
     def _merged(self, branch: str, tip: str) -> BranchOutcome:
-        tree, conflict = self._tried("merge-tree", "--write-tree", tip, self._commit)
+        tree, conflict = self._git.tried("merge-tree", "--write-tree", tip, self._commit)
         if conflict is not None:
             reason = f"{branch} moved meanwhile and a merge is not clean"
             return BranchOutcome(Advance.LEFT, reason=reason)
@@ -48,5 +46,5 @@ class BranchPlan:
         return BranchOutcome(Advance.MERGED, commit=merged)
 
     def _is_ancestor(self, one: str, other: str) -> bool:
-        base = self._git("merge-base", one, other, with_exceptions=False).strip()
+        base = self._git("merge-base", one, other, check=False).strip()
         return base == self._git("rev-parse", one).strip()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from anchored.adapters.git.command import Git
 from anchored.adapters.git.objects import objects
 
-Git = Callable[..., str]
 WORDS = {"A": "added", "D": "removed"}
 
 
@@ -24,9 +24,9 @@ def commits_changing(git: Git, paths: Sequence[str]) -> tuple[str, ...]:
     files = [f":(literal,top){path}" for path in paths]
     # What a side branch said counts too, even if the merge did not take it.
     log = ("rev-list", "--full-history")
-    # Without a commit there is no HEAD, and nothing to tell.
-    own = git(*log, "HEAD", "--", *files, with_exceptions=False)
-    others = git(*log, "--all", "--not", "HEAD", "--", *files, with_exceptions=False)
+    # Without a commit there is no HEAD, and nothing to report.
+    own = git(*log, "HEAD", "--", *files, check=False)
+    others = git(*log, "--all", "--not", "HEAD", "--", *files, check=False)
     return (*own.split(), *others.split())
 
 

@@ -32,30 +32,27 @@ def code_at(
 
 
 class ManagedClone(GitRepo):
-    """A clone whose working tree stands where a branch of its remote does.
+    """A clone whose working tree is where a branch of its remote is.
 
     The branch that a run is brought into is the one on the remote. What counts of the working tree
     is HEAD: the files may just be being brought to the next commit, by another process.
     """
 
     def read_now(self, path: str) -> bytes | None:
-        """A file's content at HEAD; None where it is not there."""
         return self.read(self.head(), path)
 
     def changed_files(self) -> tuple[str, ...]:
-        """None, ever."""
         return ()
 
     def advance(self, branch: str, *, base: str, commit: str, message: str) -> BranchOutcome:
-        """Brings `commit`, made on `base`, into the branch on the Git remote, and then here."""
         self._remote.deepen()
         plan = self._plan(base=base, commit=commit, message=message)
         outcome = RemoteBranch(self._remote).advance(branch, plan)
         if outcome.commit and self.branch() == branch:
-            # Whoever has waited for this run goes on from it. What is refused, `follow` mends.
+            # Whoever has waited for this run goes on from it. What is refused, `follow` repairs.
             with locked(self.root.parent):
-                self._tried("merge", "--quiet", "--ff-only", "--no-verify-signatures",
-                            outcome.commit, env=WITHOUT_LFS)  # fmt: skip
+                self._git.tried("merge", "--quiet", "--ff-only", "--no-verify-signatures",
+                                outcome.commit, env=WITHOUT_LFS)  # fmt: skip
         return outcome
 
     def use(self, url: str) -> None:
@@ -77,14 +74,14 @@ class ManagedClone(GitRepo):
             )
         self._remote.follow()
         tip = f"refs/remotes/origin/{wanted}"
-        if not self._git("rev-parse", "--verify", "--quiet", tip, with_exceptions=False):
+        if not self._git("rev-parse", "--verify", "--quiet", tip, check=False):
             raise NotReady(f"{shown} has no branch {wanted!r}")
-        # Of a checkout that was cut off: whoever checks out here has the clone locked.
-        cut_off = self._git("rev-parse", "--git-path", "index.lock").strip()
-        (self.root / cut_off).unlink(missing_ok=True)
-        _, refusal = self._tried("checkout", "--quiet", "--force", "--no-recurse-submodules",
-                                 "--no-track", "-B", wanted, tip,
-                                 env=WITHOUT_LFS)  # fmt: skip
+        # Of a checkout that was interrupted: whoever checks out here has the clone locked.
+        lock_file = self._git("rev-parse", "--git-path", "index.lock").strip()
+        (self.root / lock_file).unlink(missing_ok=True)
+        _, refusal = self._git.tried("checkout", "--quiet", "--force", "--no-recurse-submodules",
+                                     "--no-track", "-B", wanted, tip,
+                                     env=WITHOUT_LFS)  # fmt: skip
         if refusal is not None:
             raise disk_full(OSError(refusal)) or NotReady(
                 f"branch {wanted!r} of {shown} cannot be checked out: {refusal}"

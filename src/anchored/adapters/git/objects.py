@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import IO
 
+from anchored.adapters.git.command import Git
 from anchored.records import CommitText
-
-Git = Callable[..., str]
 
 
 def objects(git: Git, names: Sequence[str], kind: str) -> list[bytes | None]:
     """The contents of objects of a kind, each by any name of Git's; None where one is not there."""
     if not names:
         return []
-    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answers:
-        asked.writelines(f"{name}\n".encode() for name in names)
-        asked.seek(0)
-        git("cat-file", "--batch", istream=asked, output_stream=answers)
+    asked = "".join(f"{name}\n" for name in names).encode()
+    with tempfile.TemporaryFile() as answers:
+        git("cat-file", "--batch", given=asked, into=answers)
         answers.seek(0)
         return [_entry(answers, kind) for _ in names]
 

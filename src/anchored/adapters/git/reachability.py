@@ -1,7 +1,7 @@
 """Which commits are here, and which of them the refs of a Git remote lead to.
 
-A run ref that stands on its commit settles it by one answer of the remote. Else history is walked
-once, from all tips together; tips that are not here are fetched under refs that are taken away.
+A run ref on its commit decides it by one answer of the remote. Else history is walked once, from
+all tips together; tips that are not here are fetched under refs that are removed again.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO
 
-from anchored.adapters.git.objects import Git
+from anchored.adapters.git.command import Git
 from anchored.errors import GitRemoteFailed
 from anchored.records import CommitStanding
 
@@ -27,10 +26,10 @@ BATCH = 500  # refs to one fetch, for the sake of the command line's length
 
 
 class Reachability:
-    """Tells where commits stand. `refs` are the refs there are, each with what it points at.
+    """Which commits the refs of a remote lead to. `refs` are these, with what each points at.
 
     `fetch` brings refspecs from the remote, and says whether it could; None where these refs are
-    the repository's own. `deepen` makes a shallow clone whole, or raises.
+    the repository's own. `deepen` makes a shallow clone complete, or raises.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Reachability:
         self._refs = {sha: ref for ref, sha in refs.items() if ref.startswith(OWN)}
 
     def of(self, commits: Iterable[str]) -> dict[str, CommitStanding]:
-        """The standing of each commit. Those that the remote has are here afterwards."""
+        """Where each commit is. Those that the remote has are here afterwards."""
         named = self._named([commit for commit in commits if COMMIT.fullmatch(commit)])
         wanted = set(named.values())
         with self._private_refs() as bring:
@@ -61,7 +60,7 @@ class Reachability:
         return {c: seen.get(named.get(c, ""), CommitStanding.MISSING) for c in commits}
 
     def _named(self, commits: list[str]) -> dict[str, str]:
-        """The whole id of each commit; a script of the user's may have taken down a short one."""
+        """The full id of each commit; a script of the user's may have recorded a short one."""
         short = [commit for commit in commits if len(commit) < FULL]
         here = self._checked([f"{commit}^{{commit}}" for commit in short])
         known = {s: sha for s, sha in zip(short, here, strict=True) if sha}
@@ -78,9 +77,9 @@ class Reachability:
         return found
 
     def _in_history(self, tips: Collection[str], wanted: Collection[str]) -> set[str]:
-        with _lines(tips) as stream, tempfile.TemporaryFile() as history:
+        with tempfile.TemporaryFile() as history:
             self._git("--no-replace-objects", "rev-list", "--stdin",
-                      istream=stream, output_stream=history)  # fmt: skip
+                      given=_lines(tips), into=history)  # fmt: skip
             history.seek(0)
             return {sha for line in history if (sha := line.decode().strip()) in wanted}
 
@@ -90,14 +89,13 @@ class Reachability:
 
     def _checked(self, names: Iterable[str]) -> list[str]:
         """The id of each object, by any name of Git's; empty for one that is not here."""
-        with _lines(names) as stream:
-            said = self._git("cat-file", "--batch-check", istream=stream)
+        said = self._git("cat-file", "--batch-check", given=_lines(names))
         answers = (line.split() for line in said.splitlines())
         return [a[0] if len(a) == 3 and a[2].isdigit() else "" for a in answers]
 
     @contextmanager
     def _private_refs(self) -> Iterator[Callable[[Collection[str]], None]]:
-        """A function that fetches tips; the refs that hold them meanwhile go again."""
+        """A function that fetches tips; the refs that hold them are removed at the end."""
         folder = f"{NAMESPACE}/{uuid.uuid4().hex}"
 
         def bring(tips: Collection[str]) -> None:
@@ -114,11 +112,10 @@ class Reachability:
             self._forget_all()
 
     def _forget_all(self) -> None:
-        """Takes away the refs of this audit, and of any that was killed: objects stay for now."""
+        """Removes the refs of this audit, and of any that was killed: objects stay for now."""
         refs = self._git("for-each-ref", "--format=delete %(refname)", NAMESPACE)
         if refs:
-            with _lines(refs.splitlines()) as stream:
-                self._git("update-ref", "--stdin", istream=stream)
+            self._git("update-ref", "--stdin", given=refs.encode())
 
 
 def is_shallow(git: Git) -> bool:
@@ -132,9 +129,5 @@ def refs_in(listing: str) -> dict[str, str]:
     return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
 
 
-@contextmanager
-def _lines(lines: Iterable[str]) -> Iterator[IO[bytes]]:
-    with tempfile.TemporaryFile() as stream:
-        stream.writelines(f"{line}\n".encode() for line in lines)
-        stream.seek(0)
-        yield stream
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

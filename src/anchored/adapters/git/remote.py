@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
+from anchored.adapters.git.command import Git
 from anchored.adapters.git.reachability import Reachability, is_shallow, refs_in
 from anchored.adapters.git.timeouts import timeouts
 from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import AGAIN, GitRemoteFailed, NotReady
 from anchored.records import CommitStanding
-
-Git = Callable[..., str]
-Tried = Callable[..., tuple[str, str | None]]
 
 LFS_POINTER = "version https://git-lfs.github.com/spec"
 SILENCES = ("timed out", "timeout", "not responding", "operation too slow")
@@ -38,14 +36,12 @@ LATER = f"once the remote answers again, {AGAIN}"
 class GitRemote:
     """The remote that Git itself would push `branch` to, as far as there is one.
 
-    `git` gives a command's output, `tried` also what Git says where it refuses. `fixed` has the
-    `name` and `url` that it is to be, whatever is configured by now; empty for none at all.
+    `fixed` has the `name` and `url` that it is to be, whatever is configured by now; empty for
+    none at all.
     """
 
-    def __init__(
-        self, git: Git, tried: Tried, branch: str, fixed: Mapping[str, str] | None = None
-    ) -> None:
-        self._git, self._tried, self._branch, self._fixed = git, tried, branch, fixed
+    def __init__(self, git: Git, branch: str, fixed: Mapping[str, str] | None = None) -> None:
+        self._git, self._branch, self._fixed = git, branch, fixed
 
     @cached_property
     def name(self) -> str:
@@ -73,7 +69,7 @@ class GitRemote:
         return {"name": self.name, "url": self.url()} if self.name else {}
 
     def _url_of(self, name: str) -> str:
-        urls = self._git("remote", "get-url", "--all", name, with_exceptions=False).splitlines()
+        urls = self._git("remote", "get-url", "--all", name, check=False).splitlines()
         return url_without_credentials(urls[0]) if urls else ""
 
     @cached_property
@@ -82,7 +78,7 @@ class GitRemote:
         return timeouts(self._setting("core.sshCommand"))
 
     def _setting(self, key: str) -> str:
-        return self._git("config", key, with_exceptions=False).strip()
+        return self._git("config", key, check=False).strip()
 
     # --- what it has ----------------------------------------------------------------------------
 
@@ -114,14 +110,14 @@ class GitRemote:
         holding = self._git(
             "for-each-ref", "--count=1", "--format=%(refname)", "--contains", commit
         )
-        return bool(holding) or self._git("merge-base", commit, "HEAD", with_exceptions=False) == (
+        return bool(holding) or self._git("merge-base", commit, "HEAD", check=False) == (
             self._git("rev-parse", f"{commit}^{{commit}}")
         )
 
     def _has(self, commit: str) -> bool:
         return bool(
             self._git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}",
-                      with_exceptions=False).strip()
+                      check=False).strip()
         )  # fmt: skip
 
     def bring_ref(self, ref: str) -> str:
@@ -134,12 +130,12 @@ class GitRemote:
         """Every ref of the remote, or of ours where there is none, with its object."""
         if self.name:
             return refs_in(self._answer("ask", "ls-remote", self.name))
-        return refs_in(self._git("show-ref", with_exceptions=False))
+        return refs_in(self._git("show-ref", check=False))
 
     def standings(
         self, commits: Collection[str], refs: Mapping[str, str]
     ) -> dict[str, CommitStanding]:
-        """Where commits stand by the refs. Those that the remote has are here afterwards."""
+        """Which commits the refs lead to. Those that the remote has are here afterwards."""
         fetch = self._fetched if self.name else None
         return Reachability(self._git, refs, fetch=fetch, deepen=self.deepen).of(commits)
 
@@ -164,7 +160,7 @@ class GitRemote:
         return tip
 
     def deepen(self) -> None:
-        """Brings the history that a shallow clone lacks; in a whole one, does nothing.
+        """Brings the history that a shallow clone lacks; in a complete one, does nothing.
 
         No ref moves. Raises `GitRemoteFailed`, and `NotReady` where the remote has it no more
         than we do.
@@ -192,7 +188,7 @@ class GitRemote:
     def _fetched(self, *wanted: str, options: Sequence[str] = ()) -> bool:
         """Whether the remote gave what was asked for; it may have no such thing."""
         # Without the empty refmap Git moves the user's remote-tracking branches, too.
-        _, refusal = self._tried(
+        _, refusal = self._git.tried(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=",
             "--no-recurse-submodules", "--no-auto-maintenance", *options, self.name, *wanted,
             env=self.timeouts,
@@ -227,32 +223,32 @@ class GitRemote:
 
     def offer(self, commit: str, branch: str) -> str | None:
         """Pushes a commit to a branch of the remote, by force never; why it is refused, if so."""
-        _, refusal = self._tried("push", "--no-verify", "--no-signed", "--no-follow-tags",
-                                 self.name, f"{commit}:refs/heads/{branch}",
-                                 env=self.timeouts)  # fmt: skip
+        _, refusal = self._git.tried("push", "--no-verify", "--no-signed", "--no-follow-tags",
+                                     self.name, f"{commit}:refs/heads/{branch}",
+                                     env=self.timeouts)  # fmt: skip
         if refusal is None:
             return None
         if (why := REJECTED.search(refusal)) is None:
             raise self._failure("push to", refusal)
         # What a hook of the server says comes before Git's own words.
         said = refusal[: why.start()].partition(" To ")[0].replace("remote:", "")
-        told = " ".join(said.partition("error: hook declined to update")[0].split())
-        return f"{why[1]} ({told[:LONGEST_WORDS]})" if told else why[1]
+        words = " ".join(said.partition("error: hook declined to update")[0].split())
+        return f"{why[1]} ({words[:LONGEST_WORDS]})" if words else why[1]
 
     def _push_lfs(self, ref: str) -> None:
         """LFS uploads in a pre-push hook, which our pushes do not run."""
         where = ":(glob)**/.gitattributes"
-        if not self._git("grep", "-h", "filter=lfs", ref, "--", where, with_exceptions=False):
+        if not self._git("grep", "-h", "filter=lfs", ref, "--", where, check=False):
             return
         # Attributes without a file under them are no reason to need Git LFS.
-        if self._git("grep", "-l", "-F", LFS_POINTER, ref, with_exceptions=False):
+        if self._git("grep", "-l", "-F", LFS_POINTER, ref, check=False):
             self._answer("push to", "lfs", "push", self.name, ref)
 
     # --- how it fails ---------------------------------------------------------------------------
 
     def _answer(self, verb: str, *args: str) -> str:
         """Output of a Git command that talks to the remote. Raises `GitRemoteFailed`."""
-        answer, refusal = self._tried(*args, env=self.timeouts)
+        answer, refusal = self._git.tried(*args, env=self.timeouts)
         if refusal is not None:
             raise self._failure(verb, refusal)
         return answer

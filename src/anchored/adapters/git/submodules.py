@@ -1,18 +1,18 @@
-"""Submodules of a private worktree: from the user's own clones where they have what is needed."""
+"""Submodules of a worktree: from the user's own clones where they have what is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-Git = Callable[..., str]
+from anchored.adapters.git.command import Git
 
 
 def add_submodules(git: Git, tree: Path, own: Path, timeouts: Mapping[str, str]) -> None:
     """Checks out in `tree` the submodules that its commit names; `own` is the user's checkout.
 
-    `git` runs a Git command and raises what GitPython raises where that fails.
+    `timeouts` bound the waits of those that are cloned. Raises `GitCommandError`.
     """
     if not (tree / ".gitmodules").exists():
         return
@@ -26,19 +26,19 @@ def add_submodules(git: Git, tree: Path, own: Path, timeouts: Mapping[str, str])
             else:
                 with _registrations_kept(git, tree):
                     git("-C", str(tree), "submodule", "update", "--init", "--recursive", "--", path,
-                        env=dict(timeouts))  # fmt: skip
+                        env=timeouts)  # fmt: skip
 
 
 def _has(git: Git, clone: Path, commit: str) -> bool:
     return (clone / ".git").exists() and bool(
         git("-C", str(clone), "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}",
-            with_exceptions=False)
+            check=False)
     )  # fmt: skip
 
 
 def _clone(git: Git, own: Path, clone: Path, commit: str) -> None:
     git("clone", "--quiet", "--shared", "--no-checkout", str(own), str(clone))
-    origin = git("-C", str(own), "config", "remote.origin.url", with_exceptions=False).strip()
+    origin = git("-C", str(own), "config", "remote.origin.url", check=False).strip()
     if origin:
         # Inner submodules may be named relative to it.
         git("-C", str(clone), "remote", "set-url", "origin", origin)
@@ -63,5 +63,5 @@ def _registrations_kept(git: Git, tree: Path) -> Iterator[None]:
 
 def _registered(git: Git, tree: Path) -> set[str]:
     names = git("-C", str(tree), "config", "--local", "--name-only", "-z", "--get-regexp",
-                r"^submodule\..", with_exceptions=False)  # fmt: skip
+                r"^submodule\..", check=False)  # fmt: skip
     return {name.rsplit(".", 1)[0] for name in names.split("\0") if name}

@@ -30,7 +30,7 @@ def timeouts(ssh_command: str) -> dict[str, str]:
 
 
 def _is_openssh(command: str) -> bool:
-    """Whether a shell command starts OpenSSH's client: told by its name, as Git tells it."""
+    """Whether a shell command starts OpenSSH's client: known by its name, as Git does."""
     try:
         return posixpath.basename(shlex.split(command)[0]) == "ssh"
     except (ValueError, IndexError):

@@ -10,7 +10,8 @@ import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from anchored.adapters.git.objects import Git, objects
+from anchored.adapters.git.command import Git
+from anchored.adapters.git.objects import objects
 
 FOLDER, LINK, MODULE = "40000", "120000", "160000"
 

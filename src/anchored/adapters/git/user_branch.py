@@ -6,18 +6,16 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from anchored.adapters.git.branch_plan import BranchPlan, Git, Tried
+from anchored.adapters.git.branch_plan import BranchPlan
+from anchored.adapters.git.command import Git
 from anchored.ports import Advance, BranchOutcome
 
 
 class UserBranch:
-    """Fast-forwards and clean merges, in the working tree by `git merge --ff-only` alone.
+    """Fast-forwards and clean merges, in the working tree by `git merge --ff-only` alone."""
 
-    `git` gives a command's output, `tried` also what Git says where it refuses.
-    """
-
-    def __init__(self, git: Git, tried: Tried, root: Path, git_dir: Path) -> None:
-        self._git, self._tried, self._root, self._git_dir = git, tried, root, git_dir
+    def __init__(self, git: Git, root: Path, git_dir: Path) -> None:
+        self._git, self._root, self._git_dir = git, root, git_dir
 
     def advance(self, branch: str, plan: BranchPlan, *, checked_out: bool) -> BranchOutcome:
         """Brings a run into a branch where the plan and Git allow it."""
@@ -34,7 +32,7 @@ class UserBranch:
 
     def _tip(self, branch: str) -> str | None:
         out = self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}",
-                        with_exceptions=False)  # fmt: skip
+                        check=False)  # fmt: skip
         return out.strip() or None
 
     # --- a branch that is not checked out here --------------------------------------------------
@@ -46,7 +44,7 @@ class UserBranch:
             return f"{branch} is open in another worktree"
         if self._is_rebased(branch):
             return f"{branch} is being rebased"
-        return self._tried("update-ref", f"refs/heads/{branch}", target, tip)[1]
+        return self._git.tried("update-ref", f"refs/heads/{branch}", target, tip)[1]
 
     def _is_rebased(self, branch: str) -> bool:
         """Whether a rebase is under way, which detaches HEAD and wants its branch as it was."""
@@ -64,8 +62,8 @@ class UserBranch:
         if lost := self._lost_to(arriving):
             return f"it would overwrite your {lost}"
         before = self._stage_identical_files(arriving)
-        _, refusal = self._tried("merge", "--ff-only", "--no-verify-signatures",
-                                 "--no-autostash", "--quiet", target)  # fmt: skip
+        _, refusal = self._git.tried("merge", "--ff-only", "--no-verify-signatures",
+                                     "--no-autostash", "--quiet", target)  # fmt: skip
         if refusal is not None:
             self._put_back(before)
         return refusal
@@ -96,7 +94,7 @@ class UserBranch:
     def _stage_identical_files(self, arriving: Mapping[str, str]) -> dict[str, str]:
         """Lets Git see that files which the fast-forward would write are already there.
 
-        After a `dvc add` by hand the pointer lies in the tree, untracked or modified, with just
+        After a `dvc add` by hand the pointer is in the tree, untracked or modified, with just
         the bytes that the new commit holds; Git refuses to overwrite even those. Their index
         entries become what they will be afterwards; returns what they were.
         """
