@@ -7,10 +7,13 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from anchored.records import RunRecord
 from anchored.system.file_lock import locked
+from tests import prepared
 from tests.repos import Repo, make_template
 from tests.served import Served, serve
 from tests.services.environment import clean_env
@@ -83,6 +86,37 @@ def new_repo(template: Path, tmp_path: Path) -> Callable[[str], Repo]:
 def repo(new_repo: Callable[[str], Repo]) -> Repo:
     """A training repo with one input file, committed, with a Git and a DVC remote."""
     return new_repo("repo")
+
+
+@pytest.fixture
+def prepared_by(
+    template: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> Callable[..., Any]:
+    """`prepared_by(make)` is a repo as `make(repo)` leaves one, and what that returns.
+
+    It is made once for all workers and copied for every test: `make` goes by nothing of a test's
+    own. It is told from others by its name.
+    """
+    home = of_all_workers(tmp_path_factory) / "prepared"
+
+    def prepare(make: Callable[[Repo], Any], name: str = "repo") -> tuple[Repo, Any]:
+        folder = home / f"{make.__module__}.{make.__qualname__}"
+        prepared.made(folder, template, make)
+        return prepared.copied(folder, tmp_path / name)
+
+    return prepare
+
+
+def run_one(repo: Repo) -> RunRecord:
+    """A sealed run "one" of the template as it is."""
+    return repo.run("one")
+
+
+@pytest.fixture
+def sealed(prepared_by: Callable[..., Any]) -> tuple[Repo, RunRecord]:
+    """A repo with its first sealed run, called "one", and that run."""
+    repo, run = prepared_by(run_one)
+    return repo, run
 
 
 @pytest.fixture

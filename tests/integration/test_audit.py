@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,7 @@ def client(repo: Repo) -> MlflowClient:
     return MlflowClient(f"sqlite:///{repo.root}/mlflow.db")
 
 
-@pytest.fixture
-def one(repo: Repo) -> RunRecord:
+def folder_run(repo: Repo) -> RunRecord:
     """A sealed run on a file and a folder."""
     for path in FOLDER:
         repo.write(path, f"{path}\n")
@@ -54,13 +54,32 @@ def one(repo: Repo) -> RunRecord:
     return repo.run("one")
 
 
+def two_runs(repo: Repo) -> tuple[RunRecord, RunRecord]:
+    """That run, and one with another model."""
+    return folder_run(repo), repo.run("two", params={"power": 2})
+
+
+Single = tuple[Repo, RunRecord]
+Pair = tuple[Repo, tuple[RunRecord, RunRecord]]
+
+
+@pytest.fixture
+def single(prepared_by: Callable[..., Single]) -> Single:
+    return prepared_by(folder_run)
+
+
+@pytest.fixture
+def pair(prepared_by: Callable[..., Pair]) -> Pair:
+    return prepared_by(two_runs)
+
+
 def child(repo: Repo, run: RunRecord, path: str) -> str:
     listing = json.loads(in_store(repo, run.data[1].md5).read_text())
     return {entry["relpath"]: str(entry["md5"]) for entry in listing}[path]
 
 
-def test_what_was_sealed_is_clean_and_the_repo_is_left_alone(repo: Repo, one: RunRecord) -> None:
-    repo.run("two", params={"power": 2})
+def test_what_was_sealed_is_clean_and_the_repo_is_left_alone(pair: Pair) -> None:
+    repo, _ = pair
     before, refs = repo.state(), repo.git("show-ref")
     audit = repo.audit(deep=True)
     assert replace(audit, seconds=0.0).to_json() == {
@@ -72,9 +91,9 @@ def test_what_was_sealed_is_clean_and_the_repo_is_left_alone(repo: Repo, one: Ru
 
 @pytest.mark.parametrize("cold", [False, True])
 def test_objects_that_the_remote_lost_are_named_for_every_run_that_shared_them(
-    repo: Repo, one: RunRecord, cold: bool
+    pair: Pair, cold: bool
 ) -> None:
-    two = repo.run("two", params={"power": 2})
+    repo, (one, two) = pair
     lost = {
         f"{one.data[0].path}: ": one.data[0].md5,
         "data/set/deep/b.csv: ": child(repo, one, "deep/b.csv"),
@@ -94,7 +113,8 @@ def test_objects_that_the_remote_lost_are_named_for_every_run_that_shared_them(
 
 
 @pytest.mark.parametrize("cold", [False, True])
-def test_a_folder_whose_listing_is_gone(repo: Repo, one: RunRecord, cold: bool) -> None:
+def test_a_folder_whose_listing_is_gone(single: Single, cold: bool) -> None:
+    repo, one = single
     in_store(repo, one.data[1].md5).unlink()
     if cold:
         shutil.rmtree(repo.root / ".dvc/cache")
@@ -104,7 +124,8 @@ def test_a_folder_whose_listing_is_gone(repo: Repo, one: RunRecord, cold: bool) 
 
 
 @pytest.mark.parametrize("cold", [False, True])
-def test_an_object_of_another_size_is_corrupt(repo: Repo, one: RunRecord, cold: bool) -> None:
+def test_an_object_of_another_size_is_corrupt(single: Single, cold: bool) -> None:
+    repo, one = single
     b, model = child(repo, one, "deep/b.csv"), one.model[0].md5
     for md5 in (b, model):
         overwrite(in_store(repo, md5), b"something else")
@@ -119,16 +140,16 @@ def test_an_object_of_another_size_is_corrupt(repo: Repo, one: RunRecord, cold: 
     ]
 
 
-def test_an_object_of_the_same_size_is_found_by_its_bytes_alone(repo: Repo, one: RunRecord) -> None:
+def test_an_object_of_the_same_size_is_found_by_its_bytes_alone(single: Single) -> None:
+    repo, one = single
     file = in_store(repo, child(repo, one, "a.csv"))
     overwrite(file, bytes(len(file.read_bytes())))
     assert found(repo) == []
     assert found(repo, deep=True) == [("one", "object-corrupt")]
 
 
-def test_a_corrupt_listing_is_found_in_the_cache_and_in_the_remote(
-    repo: Repo, one: RunRecord
-) -> None:
+def test_a_corrupt_listing_is_found_in_the_cache_and_in_the_remote(single: Single) -> None:
+    repo, one = single
     md5 = one.data[1].md5
     cached = repo.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
     overwrite(cached, b"[]")
@@ -138,13 +159,15 @@ def test_a_corrupt_listing_is_found_in_the_cache_and_in_the_remote(
     assert (finding.problem, md5 in finding.detail) == (Problem.OBJECT_CORRUPT, True)
 
 
-def test_a_corrupt_cache_and_a_stale_size_are_no_rot(repo: Repo, one: RunRecord) -> None:
+def test_a_corrupt_cache_and_a_stale_size_are_no_rot(single: Single) -> None:
+    repo, one = single
     for md5 in (one.model[0].md5, child(repo, one, "a.csv")):
         overwrite(repo.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:], b"spoilt")
     assert found(repo) == []
 
 
-def test_a_commit_that_only_this_clone_has_is_unreachable(repo: Repo, one: RunRecord) -> None:
+def test_a_commit_that_only_this_clone_has_is_unreachable(single: Single) -> None:
+    repo, one = single
     repo.git("push", "--quiet", "origin", ":" + one.git.ref)
     repo.git("push", "--quiet", "origin", "HEAD:main")
     assert found(repo) == [("one", "ref-missing")], "the branch leads to it"
@@ -157,9 +180,8 @@ def test_a_commit_that_only_this_clone_has_is_unreachable(repo: Repo, one: RunRe
     )  # fmt: skip
 
 
-def test_a_commit_that_is_nowhere_is_missing_and_its_objects_are_looked_for(
-    repo: Repo, one: RunRecord
-) -> None:
+def test_a_commit_that_is_nowhere_is_missing_and_its_objects_are_looked_for(single: Single) -> None:
+    repo, one = single
     repo.git("push", "--quiet", "origin", ":" + one.git.ref)
     repo.git("reset", "--quiet", "--hard", "HEAD~2")
     repo.git("update-ref", "-d", one.git.ref)
@@ -172,10 +194,8 @@ def test_a_commit_that_is_nowhere_is_missing_and_its_objects_are_looked_for(
     ]  # fmt: skip
 
 
-def test_a_fresh_clone_sees_all_and_keeps_its_refs(
-    repo: Repo, one: RunRecord, tmp_path: Path
-) -> None:
-    repo.run("two", params={"power": 2})
+def test_a_fresh_clone_sees_all_and_keeps_its_refs(pair: Pair, tmp_path: Path) -> None:
+    repo, (one, _) = pair
     main = repo.git("rev-parse", "origin/main")
     clone = Repo(tmp_path / "clone/work")
     repo.git("clone", "--quiet", str(repo.origin), str(clone.root), cwd=tmp_path)
@@ -239,8 +259,8 @@ def test_without_a_git_remote_local_refs_count(repo: Repo) -> None:
     assert found(repo) == [("one", "ref-missing"), ("one", "commit-unreachable")]
 
 
-def test_tags_that_were_tampered_with_do_not_match_the_commit(repo: Repo, one: RunRecord) -> None:
-    other = repo.run("two", params={"power": 2})
+def test_tags_that_were_tampered_with_do_not_match_the_commit(pair: Pair) -> None:
+    repo, (one, other) = pair
     mismatch = [("one", "tag-mismatch")]
     client(repo).set_tag(one.run_id, "dvc_model_md5/models/model.bin", other.model[0].md5)
     assert found(repo) == mismatch
@@ -258,9 +278,8 @@ def test_tags_that_were_tampered_with_do_not_match_the_commit(repo: Repo, one: R
     assert found(repo) == mismatch
 
 
-def test_the_tags_of_an_external_run_are_all_that_says_what_it_was(
-    repo: Repo, one: RunRecord
-) -> None:
+def test_the_tags_of_an_external_run_are_all_that_says_what_it_was(single: Single) -> None:
+    repo, one = single
     commit, data = one.git.commit, one.data[0].md5
     repo.foreign("model", git_commit=commit, dvc_data_md5=data, dvc_model_md5="0" * 32)
     repo.foreign("path", git_commit=commit, dvc_data_md5="../../../../etc/passwd")
@@ -273,7 +292,8 @@ def test_the_tags_of_an_external_run_are_all_that_says_what_it_was(
     ]
 
 
-def test_the_environment_record_has_to_be_there_and_the_same(repo: Repo, one: RunRecord) -> None:
+def test_the_environment_record_has_to_be_there_and_the_same(single: Single) -> None:
+    repo, one = single
     folder = Path(client(repo).get_run(one.run_id).info.artifact_uri.removeprefix("file://"))
     record = folder / "anchored/environment.json"
     text = record.read_bytes()
@@ -287,10 +307,8 @@ def test_the_environment_record_has_to_be_there_and_the_same(repo: Repo, one: Ru
     assert found(repo) == [], "the commit has the hash"
 
 
-def test_runs_that_never_were_whole_are_told_apart_and_reproductions_left_out(
-    repo: Repo, one: RunRecord
-) -> None:
-    two = repo.run("two", params={"power": 2})
+def test_runs_that_never_were_whole_are_told_apart_and_reproductions_left_out(pair: Pair) -> None:
+    repo, (one, two) = pair
     client(repo).set_tag(two.run_id, "anchored.state", "trained")
     repo.foreign("again", **{"anchored.state": "trained", "anchored.reproduces": one.run_id})
     repo.script("raise SystemExit(3)\n")
@@ -391,7 +409,8 @@ def test_a_folder_of_dvc_2(repo: Repo) -> None:
     assert finding.detail == f"data/numbers.csv/a.csv: object {inside} is not in the remote"
 
 
-def test_services_that_do_not_answer_are_no_findings(repo: Repo, one: RunRecord) -> None:
+def test_services_that_do_not_answer_are_no_findings(single: Single) -> None:
+    repo, _ = single
     repo.store.rename(repo.store.with_name("elsewhere"))
     with pytest.raises(RemoteFailed, match="not there"):
         repo.audit()
@@ -425,9 +444,8 @@ def test_on_s3(repo: Repo, tmp_path: Path, request: pytest.FixtureRequest) -> No
         repo.audit()
 
 
-def test_the_command_and_its_flow(
-    repo: Repo, one: RunRecord, prefect_server: PrefectServer
-) -> None:
+def test_the_command_and_its_flow(single: Single, prefect_server: PrefectServer) -> None:
+    repo, one = single
     clean = repo.anchored("audit", "--deep", **prefect_server.env)
     assert clean.returncode == 0, clean.stderr
     assert clean.stdout.startswith("the one run can be reproduced (5 objects, ")
@@ -484,7 +502,8 @@ def test_nothing_to_audit(repo: Repo) -> None:
     assert replace(repo.audit(), seconds=0.0) == Audit(runs=0, reproducible=0)
 
 
-def test_hashing_tells_how_far_it_is(repo: Repo, one: RunRecord) -> None:
+def test_hashing_tells_how_far_it_is(single: Single) -> None:
+    repo, _ = single
     told: list[tuple[int, int, str]] = []
 
     class Watching(Silent):

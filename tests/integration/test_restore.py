@@ -42,12 +42,32 @@ json.dump({"total": total}, open("metrics.json", "w"))
 """
 
 
-@pytest.fixture
-def run(repo: Repo) -> RunRecord:
+def folder_run(repo: Repo) -> RunRecord:
     """A run whose model is a folder, with two files alike in it."""
     repo.write("train.py", SCRIPT)
     repo.configure('model = "models/model.bin"', 'model = "models"')
     return repo.run("one")
+
+
+@pytest.fixture
+def sealed(prepared_by: Callable[..., tuple[Repo, RunRecord]]) -> tuple[Repo, RunRecord]:
+    return prepared_by(folder_run)
+
+
+@pytest.fixture
+def repo(sealed: tuple[Repo, RunRecord]) -> Repo:
+    return sealed[0]
+
+
+@pytest.fixture
+def run(sealed: tuple[Repo, RunRecord]) -> RunRecord:
+    return sealed[1]
+
+
+@pytest.fixture
+def plain(new_repo: Callable[[str], Repo]) -> Repo:
+    """A repo without any run."""
+    return new_repo("plain")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -116,23 +136,21 @@ def test_by_default_it_stands_below_restored_and_git_does_not_see_it(
     assert "restored" not in repo.git("status", "--porcelain")
 
 
-@pytest.mark.parametrize(
-    "name", ["a/b", "..", "../../up", "-x", ".hidden", 'it\'s "q"', "a%2Fb", "é" * 150]
-)
-def test_any_name_has_a_folder_of_its_own(repo: Repo, name: str) -> None:
-    repo.run("ab")
-    repo.run(name, params={"power": 2})
-    home = repo.root / "restored"
+@pytest.mark.parametrize("name", ["../../up", "é" * 150])
+def test_any_name_has_a_folder_of_its_own(plain: Repo, name: str) -> None:
+    plain.run("ab")
+    plain.run(name, params={"power": 2})
+    home = plain.root / "restored"
     for wanted in ("ab", name):
-        to = restored(repo.open(), wanted).to
+        to = restored(plain.open(), wanted).to
         assert to.parent == home
         assert (to / "models/model.bin").is_file()
     assert len([folder for folder in home.iterdir() if folder.is_dir()]) == 2
 
 
-def test_runs_of_one_name_do_not_share_a_folder(repo: Repo) -> None:
-    runs = repo.run("same"), repo.run("same", params={"power": 2})
-    folders = [restored(repo.open(), run.run_id).to for run in runs]
+def test_runs_of_one_name_do_not_share_a_folder(plain: Repo) -> None:
+    runs = plain.run("same"), plain.run("same", params={"power": 2})
+    folders = [restored(plain.open(), run.run_id).to for run in runs]
     assert [(f / "models/model.bin").read_text() for f in folders] == ["4950\n", "328350\n"]
 
 
@@ -378,13 +396,13 @@ def test_a_run_that_names_nothing_is_wrong_use(repo: Repo, run: RunRecord) -> No
 # --- cut off, and large ---------------------------------------------------------------------------
 
 
-def test_a_killed_call_is_completed_by_the_next(repo: Repo, tmp_path: Path) -> None:
+def test_a_killed_call_is_completed_by_the_next(plain: Repo, tmp_path: Path) -> None:
     for n in range(3_000):
-        repo.write(f"data/set/{n % 7}/{n}.bin", f"{n}\n" * 5)
-    repo.configure('"data/numbers.csv"]', '"data/numbers.csv", "data/set"]')
-    run, to = repo.run("many"), tmp_path / "to"
+        plain.write(f"data/set/{n % 7}/{n}.bin", f"{n}\n" * 5)
+    plain.configure('"data/numbers.csv"]', '"data/numbers.csv", "data/set"]')
+    run, to = plain.run("many"), tmp_path / "to"
     argv = [sys.executable, "-m", "anchored", "restore", "many", "--to", str(to)]
-    process = subprocess.Popen(argv, cwd=repo.root, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(argv, cwd=plain.root, stderr=subprocess.DEVNULL)
     while process.poll() is None and len(list(to.glob(".anchored-*/data/set/0/*"))) < 20:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
@@ -393,8 +411,8 @@ def test_a_killed_call_is_completed_by_the_next(repo: Repo, tmp_path: Path) -> N
     assert not (to / "data").exists(), "killed too late to show anything"
     torn = next(to.glob(".anchored-*/data/set/0/*"))
     torn.write_bytes(b"")
-    restored(repo.open(), "many", str(to))
-    assert_restored(to, repo, run)
+    restored(plain.open(), "many", str(to))
+    assert_restored(to, plain, run)
     assert not list(to.glob(".anchored-*"))
 
 
@@ -421,13 +439,13 @@ def test_a_call_that_fails_for_good_leaves_nothing_behind(
     assert_restored(to, repo, run)
 
 
-def test_memory_does_not_grow_with_the_size_of_a_file(repo: Repo, tmp_path: Path) -> None:
-    large = repo.root / "data/large.bin"
+def test_memory_does_not_grow_with_the_size_of_a_file(plain: Repo, tmp_path: Path) -> None:
+    large = plain.root / "data/large.bin"
     with large.open("wb") as file:
         for n in range(300):
             file.write(bytes([n % 251]) * 1_000_000)
-    pointer = store(repo).add(large, "data/large.bin", QUIET)
-    store(repo).push([pointer], QUIET)
+    pointer = store(plain).add(large, "data/large.bin", QUIET)
+    store(plain).push([pointer], QUIET)
     large.unlink()
     script = """
 import resource, sys
@@ -442,7 +460,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 10_000, "it counts kilobytes"
     for place in ("warm", "cold"):
         argv = [sys.executable, "-c", script, pointer.md5, str(tmp_path / place)]
-        done = subprocess.run(argv, cwd=repo.root, capture_output=True, text=True, check=True)
+        done = subprocess.run(argv, cwd=plain.root, capture_output=True, text=True, check=True)
         assert int(done.stdout) < 60_000, f"{done.stdout} KB more, {place}"
         assert (tmp_path / place / "data/large.bin").stat().st_size == 300_000_000
-        shutil.rmtree(repo.root / ".dvc/cache", ignore_errors=True)
+        shutil.rmtree(plain.root / ".dvc/cache", ignore_errors=True)
