@@ -18,7 +18,11 @@ from typing import Any
 _PRELOADED = [
     "tests.killed", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store",
     "anchored.adapters.mlflow.tracker", "dvc.cli", "dvc.repo", "rich.table", "flows.experiment",
-    "flows.retrain", "flows.reproduce", "flows.audit",
+    "flows.retrain", "flows.reproduce", "flows.audit", "anchored.adapters.dvc.store",
+    # What these import when they are first used.
+    "dvc.cachemgr", "dvc.data_cloud", "dvc.repo.index", "dvc.repo.stage", "dvc.scm", "dulwich.client",
+    "dvc_data.hashfile.status", "mlflow.store.tracking.sqlalchemy_workspace_store", "ruamel.yaml",
+    "sqlalchemy.dialects.sqlite", "email.policy", "tests.warm",
 ]  # fmt: skip
 _PATIENCE = 240  # seconds that a command may take
 _server = multiprocessing.get_context("forkserver")
