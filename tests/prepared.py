@@ -58,5 +58,5 @@ def _moved(result: T, old: str, new: str) -> T:
         environment = result.environment
         return RunRecord.from_json(json.loads(document)).with_(environment=environment)  # type: ignore[return-value]
     if isinstance(result, tuple | list):
-        return type(result)(_moved(item, old, new) for item in result)  # type: ignore[return-value,call-arg]
+        return type(result)(_moved(item, old, new) for item in result)  # type: ignore[return-value]
     return result

@@ -18,6 +18,9 @@ from anchored.history.trace import traced
 from anchored.records import FlowLink, RunRecord, Verdict
 from anchored.run import open as open_run
 from tests.repos import Repo
+from tests.services.prefect_server import PrefectServer
+
+Sealed = tuple[Repo, RunRecord]
 
 
 def client(repo: Repo) -> MlflowClient:
@@ -63,8 +66,8 @@ def test_two_runs_of_one_result_have_a_record_each(repo: Repo) -> None:
         assert traced(workspace, found(workspace, run.name)).run.run_id == run.run_id
 
 
-def test_a_command_in_the_tracker_is_never_run(repo: Repo) -> None:
-    one = repo.run("one")
+def test_a_command_in_the_tracker_is_never_run(sealed: Sealed) -> None:
+    repo, one = sealed
     tampered(
         repo, one.run_id, command=f"touch {repo.root}/PWNED; python train.py", params={"power": 3}
     )
@@ -98,8 +101,8 @@ def test_a_tag_that_names_another_runs_model_neither_restores_nor_promotes_it(
     assert version.tags["dvc_model_md5"] == one.model[0].md5
 
 
-def test_the_environment_of_a_run_is_the_one_whose_hash_is_sealed(repo: Repo) -> None:
-    one = repo.run("one")
+def test_the_environment_of_a_run_is_the_one_whose_hash_is_sealed(sealed: Sealed) -> None:
+    repo, one = sealed
     folder = Path(client(repo).get_run(one.run_id).info.artifact_uri.removeprefix("file://"))
     document = folder / "anchored/environment.json"
     packages = json.loads(document.read_bytes()) | {"packages": {"evil": "1.0"}}
@@ -121,10 +124,15 @@ def legacy(repo: Repo) -> RunRecord:
     return run.with_(git=replace(run.git, commit=commit))
 
 
+@pytest.fixture
+def old(prepared_by: Callable[..., Sealed]) -> Sealed:
+    return prepared_by(legacy)
+
+
 def test_of_a_run_sealed_before_a_command_that_the_commit_does_not_give_is_refused(
-    repo: Repo,
+    old: Sealed, prefect_server: PrefectServer
 ) -> None:
-    one = legacy(repo)
+    repo, one = old
     assert repo.reproduce("one").verdict == Verdict.IDENTICAL
     assert problems(repo) == set()
     tampered(repo, one.run_id, command=f"touch {repo.root}/PWNED; python train.py")
@@ -132,13 +140,14 @@ def test_of_a_run_sealed_before_a_command_that_the_commit_does_not_give_is_refus
         repo.reproduce("one")
     assert "--trust-tracker" in str(refused.value.hint)
     assert not (repo.root / "PWNED").exists()
-    done = repo.anchored("reproduce", "one", "--trust-tracker")
+    done = repo.anchored("reproduce", "one", "--trust-tracker", **prefect_server.env)
     assert done.returncode == 0, done.stderr
     assert (repo.root / "PWNED").exists()
 
 
-def test_of_a_run_sealed_before_the_audit_says_what_a_restore_goes_by(repo: Repo) -> None:
-    one, two = legacy(repo), repo.run("two", params={"power": 2})
+def test_of_a_run_sealed_before_the_audit_says_what_a_restore_goes_by(old: Sealed) -> None:
+    repo, one = old
+    two = repo.run("two", params={"power": 2})
     for key in ("dvc_model_md5", "dvc_model_md5/models/model.bin"):
         client(repo).set_tag(one.run_id, key, two.model[0].md5)
     client(repo).set_tag(one.run_id, "git_source_commit", two.git.source_commit)
@@ -176,9 +185,9 @@ def deleted(repo: Repo) -> None:
     ],
 )
 def test_an_audit_starts_from_the_refs(
-    repo: Repo, harm: Callable[[Repo], None], expected: set[str]
+    sealed: Sealed, harm: Callable[[Repo], None], expected: set[str]
 ) -> None:
-    repo.run("one")
+    repo, _ = sealed
     harm(repo)
     audit = repo.audit()
     assert (audit.runs, {str(f.problem) for f in audit.findings}) == (1, expected)
@@ -187,8 +196,10 @@ def test_an_audit_starts_from_the_refs(
         assert audit.findings[0].name == "one", "the commit says what it was called"
 
 
-def test_a_fresh_clone_without_the_tracker_is_not_clean(repo: Repo, tmp_path: Path) -> None:
-    repo.run("one")
+def test_a_fresh_clone_without_the_tracker_is_not_clean(
+    sealed: Sealed, tmp_path: Path, prefect_server: PrefectServer
+) -> None:
+    repo, _ = sealed
     clone = Repo(tmp_path / "clone/work")
     repo.git("clone", "--quiet", str(repo.origin), str(clone.root), cwd=tmp_path)
     clone.git("push", "--quiet", "origin", "origin/main:refs/heads/other")
@@ -198,14 +209,14 @@ def test_a_fresh_clone_without_the_tracker_is_not_clean(repo: Repo, tmp_path: Pa
         .replace('["', "['")
         .replace('"]', "']"),
     )
-    done = clone.anchored("audit", "--json")
+    done = clone.anchored("audit", "--json", **prefect_server.env)
     assert done.returncode == 1, done.stderr
     (finding,) = json.loads(done.stdout)["findings"]
     assert finding["problem"] == "untracked-run"
 
 
-def test_a_run_that_says_sealed_without_a_ref_of_its_own(repo: Repo) -> None:
-    one = repo.run("one")
+def test_a_run_that_says_sealed_without_a_ref_of_its_own(sealed: Sealed) -> None:
+    repo, one = sealed
     repo.git("push", "--quiet", "origin", f":{one.git.ref}")
     repo.git("push", "--quiet", "origin", "HEAD:main")
     assert problems(repo) == {("one", "ref-missing")}
@@ -218,18 +229,18 @@ def test_a_run_that_says_sealed_without_a_ref_of_its_own(repo: Repo) -> None:
     assert traced(repo.open(), found(repo.open(), forged)).is_recorded is False
 
 
-def test_an_id_that_a_tracker_gives_twice_moves_no_ref(repo: Repo) -> None:
-    sealed = repo.run("one")
+def test_an_id_that_a_tracker_gives_twice_moves_no_ref(sealed: Sealed) -> None:
+    repo, run = sealed
     workspace = repo.open()
     key = open_run.open_run(workspace, open_run.RunRequest(name="two"), FlowLink()).key
     journal = workspace.journal(key)
-    theirs, ours = sealed.git.ref, f"refs/anchored/runs/{journal.run.run_id}"
+    theirs, ours = run.git.ref, f"refs/anchored/runs/{journal.run.run_id}"
     repo.git("push", "--quiet", "origin", f"{theirs}:{ours}")
     with pytest.raises(GitRemoteFailed, match="stale info"):
         repo.finish(key)
-    assert repo.git("ls-remote", "origin", ours).split()[0] == sealed.git.commit
+    assert repo.git("ls-remote", "origin", ours).split()[0] == run.git.commit
     workspace.journals.claim(key)
-    workspace.journals.write(journal.at(journal.step, run_id=sealed.run_id))
+    workspace.journals.write(journal.at(journal.step, run_id=run.run_id))
     with pytest.raises(NotReady, match="another run's already"):
         repo.finish(key)
-    assert repo.git("rev-parse", theirs) == sealed.git.commit
+    assert repo.git("rev-parse", theirs) == run.git.commit

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from anchored.errors import (
 )
 from anchored.journal import Journal, Journals, Step
 from anchored.records import Reproduction
+from anchored.records import Reproduction, RunRecord
+from anchored.reproduce.reproduce import Request
 from tests.forked import in_process
 from tests.killed import assert_cache_is_whole, assert_nothing_is_left, resume, theirs
 from tests.repos import SCRIPT, Repo
@@ -31,6 +34,10 @@ from tests.repos import SCRIPT, Repo
 NOISY = SCRIPT.replace("import json", "import random, json").replace(
     'json.dump({"total": total}', 'json.dump({"total": total + random.random()}'
 )
+
+
+Sealed = tuple[Repo, RunRecord]
+Handmade = tuple[Repo, dict[str, str]]
 
 
 def object_of(repo: Repo, md5: str, home: Path | None = None) -> Path:
@@ -47,8 +54,8 @@ def failed_for(reproduction: Reproduction, *words: str) -> None:
     assert [word for word in words if word not in said] == [], said
 
 
-def test_a_run_is_reproduced_by_its_name(repo: Repo) -> None:
-    first = repo.run("one")
+def test_a_run_is_reproduced_by_its_name(sealed: Sealed) -> None:
+    repo, first = sealed
     repo.write("data/numbers.csv", "1\n2\n")
     repo.script(SCRIPT.replace("total is", "the total is"))
     repo.run("two")
@@ -67,8 +74,8 @@ def test_a_run_is_reproduced_by_its_name(repo: Repo) -> None:
     assert_cache_is_whole(repo)
 
 
-def test_the_reproduction_is_a_run_that_points_at_its_original(repo: Repo) -> None:
-    first = repo.run("one")
+def test_the_reproduction_is_a_run_that_points_at_its_original(sealed: Sealed) -> None:
+    repo, first = sealed
     found = repo.reproduce("one")
     again = repo.open().tracker.run(found.reproduction)
     assert again.tags["anchored.reproduces"] == first.run_id
@@ -93,8 +100,8 @@ def test_params_and_command_are_those_of_the_run(repo: Repo) -> None:
     assert repo.reproduce("squares").verdict == "identical"
 
 
-def test_what_a_name_does_not_settle_is_refused(repo: Repo) -> None:
-    repo.run("one")
+def test_what_a_name_does_not_settle_is_refused(sealed: Sealed) -> None:
+    repo, _ = sealed
     repo.run("one")
     with pytest.raises(AmbiguousRun):
         repo.reproduce("one")
@@ -150,8 +157,8 @@ def test_another_environment_is_named_as_the_cause(
     assert found.causes == ("variables differ: OMP_NUM_THREADS none → 7",)
 
 
-def test_an_object_that_the_remote_lost_is_named(repo: Repo) -> None:
-    run = repo.run("one")
+def test_an_object_that_the_remote_lost_is_named(sealed: Sealed) -> None:
+    repo, run = sealed
     forget_cache(repo)
     object_of(repo, run.data[0].md5).unlink()
     (repo.root / "data/numbers.csv").unlink()
@@ -162,8 +169,8 @@ def test_an_object_that_the_remote_lost_is_named(repo: Repo) -> None:
     assert_nothing_is_left(repo)
 
 
-def test_an_object_that_the_remote_holds_corrupt_is_named(repo: Repo) -> None:
-    run = repo.run("one")
+def test_an_object_that_the_remote_holds_corrupt_is_named(sealed: Sealed) -> None:
+    repo, run = sealed
     forget_cache(repo)
     file = object_of(repo, run.data[0].md5)
     file.chmod(0o644)
@@ -172,8 +179,8 @@ def test_an_object_that_the_remote_holds_corrupt_is_named(repo: Repo) -> None:
     assert_cache_is_whole(repo)
 
 
-def test_a_corrupt_cache_object_is_fetched_again(repo: Repo) -> None:
-    run = repo.run("one")
+def test_a_corrupt_cache_object_is_fetched_again(sealed: Sealed) -> None:
+    repo, run = sealed
     file = object_of(repo, run.data[0].md5, repo.root / ".dvc/cache")
     file.chmod(0o644)
     file.write_bytes(b"spoilt")
@@ -181,8 +188,8 @@ def test_a_corrupt_cache_object_is_fetched_again(repo: Repo) -> None:
     assert_cache_is_whole(repo)
 
 
-def test_a_remote_that_does_not_answer_is_no_verdict(repo: Repo) -> None:
-    run = repo.run("one")
+def test_a_remote_that_does_not_answer_is_no_verdict(sealed: Sealed) -> None:
+    repo, run = sealed
     forget_cache(repo)
     repo.store.rename(repo.store.with_name("away"))
     repo.store.touch()
@@ -231,8 +238,8 @@ def test_a_rebased_squashed_and_collected_history_loses_nothing(repo: Repo) -> N
     assert [repo.reproduce(run.name).verdict for run in runs] == ["identical"] * 3
 
 
-def test_a_fresh_clone_elsewhere_with_a_cold_cache_reproduces(repo: Repo) -> None:
-    run = repo.run("one")
+def test_a_fresh_clone_elsewhere_with_a_cold_cache_reproduces(sealed: Sealed) -> None:
+    repo, run = sealed
     clone = Repo(repo.root.parent / "elsewhere" / "clone")
     repo.git("clone", "--quiet", str(repo.origin), str(clone.root))
     clone.git("config", "user.name", "Ada")
@@ -277,8 +284,13 @@ def by_hand(repo: Repo, *, push: bool = True) -> dict[str, str]:
     }
 
 
-def test_a_run_made_by_hand_is_reproduced_by_its_name(repo: Repo) -> None:
-    tags = by_hand(repo)
+@pytest.fixture
+def handmade(prepared_by: Callable[..., Handmade]) -> Handmade:
+    return prepared_by(by_hand)
+
+
+def test_a_run_made_by_hand_is_reproduced_by_its_name(handmade: Handmade) -> None:
+    repo, tags = handmade
     run_id = repo.foreign("by hand", **tags)
     forget_cache(repo)
     found = repo.reproduce("by hand")
@@ -286,8 +298,8 @@ def test_a_run_made_by_hand_is_reproduced_by_its_name(repo: Repo) -> None:
     assert repo.tags(run_id) | tags == repo.tags(run_id), "nothing of theirs is changed"
 
 
-def test_a_run_of_another_experiment_answers_to_its_name(repo: Repo) -> None:
-    tags = by_hand(repo)
+def test_a_run_of_another_experiment_answers_to_its_name(handmade: Handmade) -> None:
+    repo, tags = handmade
     run_id = repo.foreign("elsewhere", experiment="Default", **tags)
     assert repo.reproduce("elsewhere").run == run_id
     repo.foreign("elsewhere", experiment="another", **tags)
@@ -295,57 +307,61 @@ def test_a_run_of_another_experiment_answers_to_its_name(repo: Repo) -> None:
         repo.reproduce("elsewhere")
 
 
-def test_params_that_a_tracker_knows_as_texts_are_numbers_again(repo: Repo) -> None:
-    tags = by_hand(repo)
+def test_params_that_a_tracker_knows_as_texts_are_numbers_again(handmade: Handmade) -> None:
+    repo, tags = handmade
     run_id = repo.foreign("with params", **tags)
     repo.open().tracker.log(run_id, params={"power": 1, "other": "x"}, metrics={})
     assert repo.open().tracker.run(run_id).params["power"] == "1"
     assert repo.reproduce("with params").verdict == "identical"
 
 
-@pytest.mark.parametrize(
-    ("configured", "logged", "given"),
-    [
-        ("true", "False", "false"), ("1", "0.5", "0.5"), ("3", "None", "None"),
-        ("0.1", "1e-05", "1e-05"), ("7", None, "7"),
-    ],
-)  # fmt: skip
-def test_a_command_gets_what_the_run_logged_and_the_defaults(
-    repo: Repo, configured: str, logged: str | None, given: str
-) -> None:
-    repo.configure("power = 1", f"power = 1\nflag = {configured}")
-    repo.configure("python train.py", "python train.py {flag}")
-    repo.script("import sys; print('flag:', *sys.argv[1:])\n" + SCRIPT)
+def test_a_command_gets_what_the_run_logged_and_the_defaults(repo: Repo) -> None:
+    """Each parameter: what the configuration says, what the run logged, what the command gets."""
+    cases = {
+        "flag": ("true", "False", "false"), "share": ("1", "0.5", "0.5"),
+        "depth": ("3", "None", "None"), "rate": ("0.1", "1e-05", "1e-05"),
+        "seed": ("7", None, "7"),
+    }  # fmt: skip
+    configured = "\n".join(f"{name} = {value}" for name, (value, _, _) in cases.items())
+    repo.configure("power = 1", f"power = 1\n{configured}")
+    words = " ".join(f"{{{name}}}" for name in cases)
+    repo.configure("python train.py", f"python train.py {words}")
+    repo.script("import sys; print('given:', *sys.argv[1:])\n" + SCRIPT)
     run_id = repo.foreign("by hand", **by_hand(repo))
-    params = {"flag": logged} if logged else {"fit_intercept": "True"}
-    repo.open().tracker.log(run_id, params=params, metrics={})
+    params = {name: logged for name, (_, logged, _) in cases.items() if logged is not None}
+    repo.open().tracker.log(run_id, params=params | {"fit_intercept": "True"}, metrics={})
     found = repo.reproduce("by hand")
     assert found.verdict == "identical", found
     log = repo.artifact(found.reproduction, "anchored/train.log") or b""
-    assert f"flag: {given}\n" in log.decode()
+    given = " ".join(word for _, _, word in cases.values())
+    assert f"given: {given}\n" in log.decode()
 
 
-def test_tags_may_end_a_line(repo: Repo) -> None:
-    repo.foreign("by hand", **{tag: f"{value}\n" for tag, value in by_hand(repo).items()})
+def test_tags_may_end_a_line(handmade: Handmade) -> None:
+    repo, tags = handmade
+    repo.foreign("by hand", **{tag: f"{value}\n" for tag, value in tags.items()})
     assert repo.reproduce("by hand").verdict == "identical"
 
 
-def test_what_mlflow_measured_of_the_machine_is_not_compared(repo: Repo) -> None:
-    run_id = repo.foreign("by hand", **by_hand(repo))
+def test_what_mlflow_measured_of_the_machine_is_not_compared(handmade: Handmade) -> None:
+    repo, tags = handmade
+    run_id = repo.foreign("by hand", **tags)
     repo.open().tracker.log(run_id, params={}, metrics={"system/cpu_utilization_percentage": 3.5})
     assert repo.reproduce("by hand").verdict == "identical"
 
 
-def test_a_run_within_a_run_is_not_the_latest(repo: Repo) -> None:
-    run_id = repo.foreign("by hand", **by_hand(repo))
+def test_a_run_within_a_run_is_not_the_latest(handmade: Handmade) -> None:
+    repo, tags = handmade
+    run_id = repo.foreign("by hand", **tags)
     repo.foreign("fold 1", **{"mlflow.parentRunId": run_id})
     assert repo.reproduce("latest").run == run_id
 
 
 def test_a_shallow_clone_is_deepened_and_its_commit_not_taken_for_lost(
-    repo: Repo, tmp_path: Path
+    handmade: Handmade, tmp_path: Path
 ) -> None:
-    repo.foreign("by hand", **by_hand(repo))
+    repo, tags = handmade
+    repo.foreign("by hand", **tags)
     clone = Repo(tmp_path / "shallow/work")
     repo.git("clone", "--quiet", "--depth=1", repo.origin.as_uri(), str(clone.root))
     shutil.copy(repo.root / "mlflow.db", clone.root)
@@ -367,8 +383,8 @@ def test_a_shallow_clone_is_deepened_and_its_commit_not_taken_for_lost(
     assert "refs/anchored/seen" not in clone.git("show-ref")
 
 
-def test_data_that_the_commit_does_not_name_is_taken_from_the_tag(repo: Repo) -> None:
-    old = by_hand(repo)
+def test_data_that_the_commit_does_not_name_is_taken_from_the_tag(handmade: Handmade) -> None:
+    repo, old = handmade
     repo.write("data/numbers.csv", "1\n")
     new = by_hand(repo)
     repo.foreign("mixed", **{**new, "git_commit": old["git_commit"]})
@@ -398,39 +414,37 @@ def test_a_commit_on_a_branch_of_the_remote_alone_is_brought_here(repo: Repo) ->
     assert repo.head == base
 
 
-def test_a_commit_that_is_gone_is_missing(repo: Repo) -> None:
-    tags = by_hand(repo)
+def test_a_commit_that_is_gone_is_missing(handmade: Handmade) -> None:
+    repo, tags = handmade
     repo.foreign("gone", **{**tags, "git_commit": "deadbeef" * 5})
     failed_for(repo.reproduce("gone"), "commit missing", "deadbeef" * 5)
 
 
-def test_a_commit_that_no_ref_vouches_for_is_not_run(repo: Repo) -> None:
-    tags = by_hand(repo)
+def test_a_commit_that_no_ref_vouches_for_is_not_run(handmade: Handmade) -> None:
+    repo, tags = handmade
     repo.write("train.py", "open('/tmp/anchored-was-here', 'w')\n")
     stray = repo.git("commit-tree", "-m", "x", repo.git("write-tree"), "-p", repo.head)
     repo.foreign("stray", **{**tags, "git_commit": stray})
     failed_for(repo.reproduce("stray"), stray, "no ref of this repository")
 
 
-@pytest.mark.parametrize(
-    "commit", ["--upload-pack=touch /tmp/x", "main", "HEAD", "a b", "DEADBEEF"]
-)
-def test_what_is_no_name_of_a_commit_is_never_given_to_git(repo: Repo, commit: str) -> None:
-    tags = by_hand(repo)
-    repo.foreign("odd", **{**tags, "git_commit": commit})
-    failed_for(repo.reproduce("odd"), "is no name of a commit")
+def test_what_is_no_name_of_a_commit_is_never_given_to_git(handmade: Handmade) -> None:
+    repo, tags = handmade
+    for commit in ("--upload-pack=touch /tmp/x", "main", "HEAD", "a b", "DEADBEEF"):
+        run_id = repo.foreign("odd", **{**tags, "git_commit": commit})
+        failed_for(repo.reproduce(run_id), "is no name of a commit")
 
 
-def test_tags_that_lead_out_of_the_repo_are_refused(repo: Repo) -> None:
-    tags = by_hand(repo)
+def test_tags_that_lead_out_of_the_repo_are_refused(handmade: Handmade) -> None:
+    repo, tags = handmade
     run_id = repo.foreign("out", **tags)
     repo.open().tracker.log(run_id, tags={"dvc_data_md5/../../x": "0" * 32})
     with pytest.raises(BadInput, match=r"\.\./\.\./x"):
         repo.reproduce("out")
 
 
-def test_a_link_of_the_commit_leads_no_input_out_of_the_tree(repo: Repo) -> None:
-    run = repo.run("one")
+def test_a_link_of_the_commit_leads_no_input_out_of_the_tree(sealed: Sealed) -> None:
+    repo, run = sealed
     outside = repo.root.parent / "outside"
     outside.mkdir()
     tags = repo.tags(run.run_id)
@@ -462,8 +476,8 @@ def killed_in_training(repo: Repo) -> None:
     repo.reproduce("one")
 
 
-def test_a_reproduction_that_is_killed_is_closed_as_failed(repo: Repo) -> None:
-    run = repo.run("one")
+def test_a_reproduction_that_is_killed_is_closed_as_failed(sealed: Sealed) -> None:
+    repo, run = sealed
     assert in_process(killed_in_training, repo).exitcode == -signal.SIGKILL
     assert resume(repo) == []
     (cut_off,) = [r for r in repo.runs() if r.reproduces == run.run_id]
