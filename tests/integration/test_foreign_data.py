@@ -10,6 +10,7 @@ import pytest
 
 from anchored.errors import BadInput
 from anchored.ports import Advance
+from anchored.records import RunRecord
 from anchored.run.open import RunRequest, check_request
 from tests.proof import assert_sealed
 from tests.repos import Repo
@@ -65,6 +66,11 @@ NAMES = [
     "#hash/!bang.csv", "-dash/--file.csv", "data/a,b;c$d`e`.csv", "data/100% {x}.csv", "top.csv",
     "a/b/c/d.csv", "data/.hidden.csv", "data/naïve.csv", "data/back\\slash.csv", "data/ends ",
 ]  # fmt: skip
+# A model has one place: all of that in a path.
+COMPOSED = [
+    '#hash/!bang/-dash/--file/.hidden/été (1)/it\'s "quoted"/[a]*?/a,b;c$d`e`/100% {x}/back\\slash/ends ',
+    "!my first.bin",
+]
 
 
 def test_inputs_with_names_of_any_kind(repo: Repo) -> None:
@@ -81,7 +87,7 @@ def test_inputs_with_names_of_any_kind(repo: Repo) -> None:
     assert all((repo.root / name).exists() for name in NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COMPOSED)
 def test_a_model_with_a_name_of_any_kind(repo: Repo, name: str) -> None:
     trains_on(repo, ["data/numbers.csv"], f"out/{name}", folder=True)
     sealed = repo.sealed()
@@ -115,8 +121,10 @@ def test_a_folder_model_is_sealed(repo: Repo) -> None:
 # --- how the user's DVC is set up -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("link", ["symlink", "hardlink", "copy", "reflink,hardlink,symlink"])
-@pytest.mark.parametrize("external", [False, True], ids=["own cache", "external cache"])
+@pytest.mark.parametrize(
+    ("link", "external"),
+    [("symlink", False), ("hardlink", True), ("copy", False), ("reflink,hardlink,symlink", True)],
+)
 def test_links_and_caches_of_any_kind(repo: Repo, link: str, external: bool) -> None:
     repo.dvc("config", "cache.type", link)
     if external:
@@ -131,8 +139,9 @@ def test_links_and_caches_of_any_kind(repo: Repo, link: str, external: bool) -> 
     assert "up to date" in repo.dvc("status", "data/numbers.csv.dvc")
 
 
-@pytest.mark.parametrize("autostage", ["true", "false"])
-@pytest.mark.parametrize("name", ["data/numbers.csv", "data/my numbers [1].csv"])
+@pytest.mark.parametrize(
+    ("autostage", "name"), [("false", "data/numbers.csv"), ("true", "data/my numbers [1].csv")]
+)
 def test_dvc_add_by_hand_before_a_run(repo: Repo, autostage: str, name: str) -> None:
     repo.dvc("config", "core.autostage", autostage)
     repo.write(name, "1\n2\n")
@@ -150,21 +159,23 @@ def test_dvc_add_by_hand_before_a_run(repo: Repo, autostage: str, name: str) -> 
 
 
 @pytest.mark.parametrize("staged", [False, True])
-def test_dvc_add_of_new_content_before_a_second_run(repo: Repo, staged: bool) -> None:
-    repo.run("one")
+def test_dvc_add_of_new_content_before_a_second_run(
+    sealed: tuple[Repo, RunRecord], staged: bool
+) -> None:
+    repo, _ = sealed
     repo.write("data/numbers.csv", "5\n")
     repo.dvc("add", "--quiet", "data/numbers.csv")
     if staged:
         repo.git("add", "data/numbers.csv.dvc")
-    sealed = repo.sealed("two")
-    assert_sealed(repo, sealed.run)
-    assert sealed.branch.advance == Advance.FORWARDED
+    two = repo.sealed("two")
+    assert_sealed(repo, two.run)
+    assert two.branch.advance == Advance.FORWARDED
     assert repo.git("status", "--porcelain") == ""
-    assert sealed.run.metrics == {"total": 5}
+    assert two.run.metrics == {"total": 5}
 
 
-def test_an_input_that_is_not_here_is_fetched(repo: Repo) -> None:
-    first = repo.run("one")
+def test_an_input_that_is_not_here_is_fetched(sealed: tuple[Repo, RunRecord]) -> None:
+    repo, first = sealed
     clone = fresh_clone(repo)
     run = clone.run("two")
     assert_sealed(clone, run)
@@ -203,14 +214,9 @@ def keep(store: Path, md5: str, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("file", "rules"),
     [
-        (".gitignore", "models/\n"),
-        (".gitignore", "/models\n"),
-        (".gitignore", "models/*\n"),
-        (".gitignore", "*.dvc\n"),
-        (".gitignore", "data/\nmodels/\n"),
-        ("models/.gitignore", "*\n"),
+        (".gitignore", "data/\n/models\n*.dvc\n"),
         ("models/.gitignore", "*\n!.gitignore\n"),
-        (".git/info/exclude", "models/\ndata\n"),
+        (".git/info/exclude", "models/*\ndata\n"),
         ("~", "models/\n*.csv\n*.bin\n"),
         ("?models/.gitignore", "*\n"),
         (".gitignore", b"# caf\xe9\r\nmodels/\r\n"),

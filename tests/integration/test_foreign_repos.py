@@ -58,24 +58,27 @@ def test_no_hook_of_the_user_runs(repo: Repo, where: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"commit.gpgsign": "true", "gpg.program": "/bin/false", "user.signingkey": "X"},
-        {"commit.gpgsign": "true", "gpg.format": "ssh", "user.signingkey": "/no/such/key"},
-        {"push.gpgSign": "true", "gpg.program": "/bin/false"},
-        {"merge.verifySignatures": "true"},
-        {"merge.ff": "false"},
-        {"merge.ff": "only", "pull.rebase": "true", "push.default": "nothing"},
-        {"merge.autoStash": "true", "rebase.autoStash": "true"},
-        {"core.autocrlf": "true"},
-        {"core.autocrlf": "input", "core.safecrlf": "true"},
-        {"core.quotePath": "true", "color.ui": "always", "core.pager": "false"},
-        {"i18n.commitEncoding": "ISO-8859-1", "log.showSignature": "true"},
-        {"status.short": "true", "status.branch": "true", "status.showUntrackedFiles": "all"},
-        {"diff.external": "false", "diff.noprefix": "true", "diff.renames": "copies"},
-        {"push.followTags": "true", "push.recurseSubmodules": "check"},
-        {"core.untrackedCache": "true", "feature.manyFiles": "true", "index.version": "4"},
-        {"core.fileMode": "false", "core.ignoreCase": "true"},
+        {
+            "commit.gpgsign": "true", "gpg.program": "/bin/false", "user.signingkey": "X",
+            "push.gpgSign": "true", "merge.verifySignatures": "true", "merge.ff": "false",
+            "core.autocrlf": "true", "core.quotePath": "true", "color.ui": "always",
+            "core.pager": "false", "i18n.commitEncoding": "ISO-8859-1", "log.showSignature": "true",
+        },
+        {
+            "commit.gpgsign": "true", "gpg.format": "ssh", "user.signingkey": "/no/such/key",
+            "merge.ff": "only", "pull.rebase": "true", "push.default": "nothing",
+            "merge.autoStash": "true", "rebase.autoStash": "true",
+            "core.autocrlf": "input", "core.safecrlf": "true",
+            "push.followTags": "true", "push.recurseSubmodules": "check",
+        },
+        {
+            "status.short": "true", "status.branch": "true", "status.showUntrackedFiles": "all",
+            "diff.external": "false", "diff.noprefix": "true", "diff.renames": "copies",
+            "core.untrackedCache": "true", "feature.manyFiles": "true", "index.version": "4",
+            "core.fileMode": "false", "core.ignoreCase": "true",
+        },
     ],
-    ids=lambda settings: ",".join(f"{k}={v}" for k, v in settings.items())[:60],
+    ids=["signing", "merging and pushing", "showing and indexing"],
 )  # fmt: skip
 def test_no_setting_of_git_keeps_a_run_from_being_sealed(
     repo: Repo, settings: dict[str, str]

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from anchored.errors import AnchoredError, InputChanged
+from anchored.records import RunRecord
 from tests.killed import assert_cache_is_whole, assert_nothing_is_left, theirs
 from tests.proof import assert_sealed, assert_stored
 from tests.repos import SCRIPT, Repo
 
+Sealed = tuple[Repo, RunRecord]
 INPUT = "data/numbers.csv"
 WRITES = {
     "overwrite": f"os.chmod({INPUT!r}, 0o644); open({INPUT!r}, 'w').write('spoilt')",
@@ -46,24 +48,27 @@ def log_of(repo: Repo, run_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("deed", "kind"),
-    [(deed, "hardlink") for deed in WRITES]
-    + [(deed, kind) for deed in ("overwrite", "replace") for kind in ("copy", "symlink")],
+    ("kind", "deeds"),
+    [
+        ("hardlink", list(WRITES)),
+        *((kind, ["overwrite", "replace"]) for kind in ("copy", "symlink")),
+    ],
 )
-def test_a_script_that_changes_its_input_is_caught(repo: Repo, deed: str, kind: str) -> None:
+def test_a_script_that_changes_its_input_is_caught(repo: Repo, kind: str, deeds: list[str]) -> None:
     use_links(repo, kind)
     repo.run("clean")
     content = (repo.root / INPUT).read_bytes()
-    repo.script(SCRIPT + f"print('now'); {WRITES[deed]}\n")
-    head, before = repo.head, theirs(repo)
-    with pytest.raises(InputChanged, match=r"numbers\.csv") as caught:
-        repo.run("spoiling")
-    assert caught.value.exit_code == 1
-    assert repo.runs()[0].state == "failed"
-    assert_cache_is_whole(repo)
-    assert (repo.root / INPUT).read_bytes() == content
-    assert (repo.head, theirs(repo)) == (head, before)
-    assert_nothing_is_left(repo)
+    for deed in deeds:
+        repo.script(SCRIPT + f"print('now'); {WRITES[deed]}\n")
+        head, before = repo.head, theirs(repo)
+        with pytest.raises(InputChanged, match=r"numbers\.csv") as caught:
+            repo.run(deed)
+        assert caught.value.exit_code == 1
+        assert (repo.runs()[0].name, repo.runs()[0].state) == (deed, "failed")
+        assert_cache_is_whole(repo)
+        assert (repo.root / INPUT).read_bytes() == content
+        assert (repo.head, theirs(repo)) == (head, before)
+        assert_nothing_is_left(repo)
     repo.script(SCRIPT + "\n")
     assert_sealed(repo, repo.run("clean again"))
 
@@ -189,19 +194,20 @@ def test_variables_are_the_usual_ones_and_those_passed_on(
         assert not file.is_file() or b"value-of-API_TOKEN" not in file.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "git -c user.name=X -c user.email=x@x commit -q --allow-empty -m mine",
-        "git checkout -q -b theirs",
-        "git reset -q --hard HEAD",
-        "git clean -fdxq -e data -e models -e metrics.json -e 'report-*' -e .dvc",
-        "git add -f models",
-    ],
+HARMLESS = (
+    "git -c user.name=X -c user.email=x@x commit -q --allow-empty -m mine",
+    "git checkout -q -b theirs",
+    "git reset -q --hard HEAD",
+    "git clean -fdxq -e data -e models -e metrics.json -e 'report-*' -e .dvc",
+    "git add -f models",
 )
-def test_git_in_training_does_no_harm(repo: Repo, command: str) -> None:
+
+
+def test_git_in_training_does_no_harm(repo: Repo) -> None:
     repo.script(
-        SCRIPT + f"import subprocess\nsubprocess.run({command!r}, shell=True, check=True)\n"
+        SCRIPT
+        + f"import subprocess\nfor command in {HARMLESS!r}:\n"
+        + "    subprocess.run(command, shell=True, check=True)\n"
     )
     repo.write("notes.txt", "untracked")
     run = repo.run()
@@ -250,8 +256,8 @@ def objects(repo: Repo, md5: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("same_size", [True, False])
-def test_a_corrupt_cache_object_is_fetched_again(repo: Repo, *, same_size: bool) -> None:
-    first = repo.run("one")
+def test_a_corrupt_cache_object_is_fetched_again(sealed: Sealed, *, same_size: bool) -> None:
+    repo, first = sealed
     cached, _ = objects(repo, first.data[0].md5)
     size = cached.stat().st_size
     corrupt(cached, b"9" * (size if same_size else size - 1))
@@ -262,8 +268,8 @@ def test_a_corrupt_cache_object_is_fetched_again(repo: Repo, *, same_size: bool)
 
 
 @pytest.mark.parametrize("same_size", [True, False])
-def test_a_corrupt_cache_object_is_never_pushed(repo: Repo, *, same_size: bool) -> None:
-    first = repo.run("one")
+def test_a_corrupt_cache_object_is_never_pushed(sealed: Sealed, *, same_size: bool) -> None:
+    repo, first = sealed
     cached, stored = objects(repo, first.data[0].md5)
     size = cached.stat().st_size
     corrupt(cached, b"9" * (size if same_size else size - 1))
@@ -277,18 +283,18 @@ def test_a_corrupt_cache_object_is_never_pushed(repo: Repo, *, same_size: bool) 
     assert_cache_is_whole(repo)
 
 
-@pytest.mark.parametrize("kind", ["data", "model"])
 @pytest.mark.parametrize("size", [None, 2, 0])
 def test_an_object_missing_or_cut_short_in_the_remote_is_put_back(
-    repo: Repo, kind: str, size: int | None
+    sealed: Sealed, size: int | None
 ) -> None:
-    first = repo.run("one")
-    _, stored = objects(repo, getattr(first, kind)[0].md5)
-    stored.chmod(0o644)
-    if size is None:
-        stored.unlink()
-    else:
-        os.truncate(stored, size)
+    repo, first = sealed
+    for pointer in (first.data[0], first.model[0]):
+        _, stored = objects(repo, pointer.md5)
+        stored.chmod(0o644)
+        if size is None:
+            stored.unlink()
+        else:
+            os.truncate(stored, size)
     assert_sealed(repo, repo.run("two"))
 
 
