@@ -14,7 +14,8 @@ from anchored.errors import AmbiguousRun, UnknownRun, WrongUse
 from anchored.history.find import found, listed
 from anchored.records import FlowLink
 from anchored.restore.restore import restored
-from anchored.resume.close import claim_unfinished, close_dead, take_up
+from anchored.resume.close import claim_unfinished, take_up
+from anchored.resume.flow_runs import close_dead
 from anchored.run.open import RunRequest, open_run
 from anchored.run.train import fetch_inputs
 from anchored.run.version_data import push_data, version_data
