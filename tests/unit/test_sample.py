@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from anchored.system.file_lock import locked
+from tests.conftest import of_all_workers
+
 PROJECT = Path(__file__).resolve().parents[2]
 OUTPUTS = ("data/nino_sst.nc", "data/nino34_index.csv")
 TRAINED = (
@@ -24,6 +27,18 @@ TRAINED = (
     "plots/scatter.png",
     "plots/seasons.png",
 )
+NAMES = ("first", "again", "altered_test", "altered_later", "altered_train", "full")
+# A script in several folders, by one process: most of its time goes into imports.
+IN_TURN = """\
+import os, runpy, sys
+
+command, *folders = sys.argv[1:]
+sys.argv = command.split()
+base = os.getcwd()
+for folder in folders:
+    os.chdir(os.path.join(base, folder))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def start(repo: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
@@ -78,12 +93,9 @@ def alter(repo: Path, *, since: str) -> None:
     archive.write_text("\n".join([header, *lines]) + "\n")
 
 
-@pytest.fixture(scope="module")
-def repos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return trained copies of the sample: through 1999 (twice, and altered) and through 2010."""
-    base = tmp_path_factory.mktemp("sample")
-    names = ["first", "again", "altered_test", "altered_later", "altered_train", "full"]
-    found = {name: base / name for name in names}
+def made(base: Path) -> Path:
+    """Trained copies of the sample in a new folder; all but two of them by one process."""
+    found = {name: base / name for name in NAMES}
     for repo in found.values():
         shutil.copytree(PROJECT / "examples/enso", repo)
         (repo / "archive").mkdir()
@@ -91,16 +103,25 @@ def repos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     alter(found["altered_test"], since="1990-01")
     alter(found["altered_later"], since="1995-01")
     alter(found["altered_train"], since="1989-12")
-    finish(*(start(repo, "fetch.py", "--through", "1999") for repo in found.values()))
+    finish(start(base, "-c", IN_TURN, "fetch.py --through 1999", *NAMES))
     finish(start(found["full"], "fetch.py"))
     # What must not matter differs: the folder, hash seeds, and the threads that BLAS may use.
     finish(
-        *(
-            start(repo, "train.py", PYTHONHASHSEED=str(i), OMP_NUM_THREADS=str(1 + i % 2))
-            for i, repo in enumerate(found.values())
-        )
+        start(found["first"], "train.py", PYTHONHASHSEED="0", OMP_NUM_THREADS="1"),
+        start(found["again"], "train.py", PYTHONHASHSEED="1", OMP_NUM_THREADS="2"),
     )
-    return found
+    finish(start(base, "-c", IN_TURN, "train.py", *NAMES[2:], PYTHONHASHSEED="2"))
+    return base
+
+
+@pytest.fixture(scope="session")
+def repos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Trained copies, through 1999 (twice, and altered) and through 2010, once for all workers."""
+    base = of_all_workers(tmp_path_factory) / "sample"
+    with locked(base.with_suffix(".lock")):
+        if not base.exists():
+            made(base.with_suffix(".part")).rename(base)
+    return {name: base / name for name in NAMES}
 
 
 def test_first_version_ends_with_1999(repos: dict[str, Path]) -> None:
