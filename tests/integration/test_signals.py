@@ -43,7 +43,7 @@ def assert_closed(repo: Repo) -> None:
 
 def test_ctrl_c_with_a_temporary_server(repo: Repo, isolated: Path) -> None:
     repo.script(SLEEPING)
-    with at_terminal(repo, "run", "one") as terminal:
+    with at_terminal(repo, "run", "one", afresh=True) as terminal:
         terminal.wait_for(in_training(terminal))
         terminal.press_ctrl_c()
         said = terminal.ended()
@@ -112,7 +112,7 @@ def test_what_a_command_started_dies_with_it_when_it_is_killed(
     repo: Repo, prefect_server: PrefectServer, isolated: Path
 ) -> None:
     repo.script(SLEEPING)
-    with at_terminal(repo, "run", "one", **prefect_server.env) as terminal:
+    with at_terminal(repo, "run", "one", afresh=True, **prefect_server.env) as terminal:
         terminal.wait_for(in_training(terminal))
         started = " ".join(of_home(isolated))
         assert "tracker_process" in started
