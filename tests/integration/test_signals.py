@@ -8,13 +8,18 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
 from anchored.records import Verdict
+from anchored.stack.processes import listens
 from tests.killed import assert_nothing_is_left, sealed_runs, trainings, wait_for
+from tests.migrated import put_prefect_database
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo, result_of
 from tests.services.git_server import GitServer
+from tests.services.loopback import listens as is_taken
 from tests.services.prefect_server import PrefectServer
 from tests.services.proxy import Proxy
 from tests.terminal import Terminal, at_terminal, of_home
@@ -41,10 +46,23 @@ def assert_closed(repo: Repo) -> None:
     assert_nothing_is_left(repo)
 
 
-def test_ctrl_c_with_a_temporary_server(repo: Repo, isolated: Path) -> None:
+def assert_asks_for_a_key(command: psutil.Process) -> None:
+    """The temporary server of a command tells who comes without it of nothing but its health."""
+    ports = [port for port in range(8000, 9000) if is_taken(port) and listens(command, port)]
+    assert len(ports) == 1
+    api = f"http://127.0.0.1:{ports[0]}/api"
+    assert httpx.get(f"{api}/health").is_success
+    assert httpx.post(f"{api}/flow_runs/filter", json={}).status_code == 401
+
+
+def test_ctrl_c_with_a_temporary_server(
+    repo: Repo, isolated: Path, request: pytest.FixtureRequest
+) -> None:
+    put_prefect_database(isolated / "prefect", request.config)
     repo.script(SLEEPING)
     with at_terminal(repo, "run", "one", afresh=True) as terminal:
         terminal.wait_for(in_training(terminal))
+        assert_asks_for_a_key(psutil.Process(terminal.process.pid))
         terminal.press_ctrl_c()
         said = terminal.ended()
     assert_few_words(said)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -20,14 +20,14 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from anchored.stack.processes import listens, strays
+from anchored.stack.processes import strays
 from anchored.stack.record import FOLDER, read_stack
+from tests.forked import in_process
+from tests.migrated import put_prefect_database
 from tests.repos import Repo, result_of
 from tests.services import require
 from tests.services.browser import PATIENCE, new_page, open_browser
-from tests.services.environment import clean_env
 from tests.services.hostile import foreign_page
-from tests.services.loopback import listens as is_taken
 from tests.services.process import wait_for
 
 EVIL = "evil.example"
@@ -99,7 +99,6 @@ class Up:
     """A repo whose stack is up, and what `up` said of it."""
 
     repo: Repo
-    env: dict[str, str]
     said: dict[str, Any]
     shown: str
 
@@ -133,57 +132,55 @@ class Up:
         return {one["name"] for one in httpx.get(url).json()["experiments"]}
 
 
-@pytest.fixture(scope="module")
-def up(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One stack for all that is asked here, on a home of its own."""
-    folder = tmp_path_factory.mktemp("keyed")
-    shutil.copytree(template, folder / "repo", symlinks=True)
-    repo = Repo(folder / "repo/work")
-    env = clean_env(folder)
+@pytest.fixture
+def up(repo: Repo, request: pytest.FixtureRequest) -> Iterator[Up]:
+    """A stack that is up in a folder where an earlier version has left something."""
     # What an earlier version has left, readable by all.
     left = repo.root / FOLDER / "logs"
     left.mkdir(parents=True, mode=0o755)
     (left / "prefect.log").write_text("of old\n")
+    put_prefect_database(repo.root / FOLDER / "prefect", request.config)
     try:
-        shown = started(repo, env, "--debug", "up")
+        shown = repo.anchored("--debug", "up")
         assert shown.returncode == 0, shown.stderr
-        said = result_of(started(repo, env, "up", "--json"))
-        yield Up(repo, env, said, shown.stdout + shown.stderr)
+        said = result_of(repo.anchored("up", "--json"))
+        yield Up(repo, said, shown.stdout + shown.stderr)
     finally:
         for process in strays(repo.root / FOLDER):
             with suppress(psutil.Error):
                 process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def started(repo: Repo, env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "anchored", *command], cwd=repo.root, env=env,
-        capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with require(), open_browser(tmp_path_factory.mktemp("browser"), REBOUND) as browser:
         yield browser
 
 
-def log_in(page: Page, up: Up) -> None:
-    """As `up` says: what is in the file goes into Prefect's own form."""
-    page.goto(up.said["prefect"])
-    page.locator("input").fill(up.key)
-    page.get_by_role("button", name="Login").click()
-    page.get_by_text("Flow Runs").first.wait_for(timeout=PATIENCE)
-
-
-def test_a_page_of_another_origin_reads_nothing_and_starts_nothing(
-    up: Up, chromium: Browser
+@pytest.mark.timeout(600)  # one stack for all that is asked of it: a minute, more beside others
+def test_who_may_use_the_stack_and_who_may_not(
+    up: Up, chromium: Browser, template: Path, tmp_path: Path
 ) -> None:
+    said = " ".join(up.shown.split())
+    assert "to log in" in said
+    assert f"{FOLDER}/key" in said
+    with new_page(chromium) as page:
+        a_person_logs_in_with_what_is_in_the_file(page, up, "localhost")
+    with new_page(chromium) as page:
+        a_person_logs_in_with_what_is_in_the_file(page, up, "127.0.0.1")
+        a_page_of_another_origin_reads_nothing_and_starts_nothing(page, up)
+    a_name_that_leads_here_by_now_is_refused(up, chromium)
+    nothing_but_its_health_is_told_without_the_key(up)
+    another_repository_is_not_taken(up, template, tmp_path)
+    commands_use_it_and_no_other_login_goes_there(up)
+    all_of_it_is_its_owners_and_nothing_shows_the_key(up)
+
+
+def a_page_of_another_origin_reads_nothing_and_starts_nothing(page: Page, up: Up) -> None:
+    """In the browser of somebody who has a login there."""
     target = {"prefect": up.said["prefect"], "tracker": up.said["tracker"],
               "deployment": up.deployment("on-demand")}  # fmt: skip
-    with foreign_page() as address, new_page(chromium) as page:
-        log_in(page, up)  # the one who looks at cats has a login
+    with foreign_page() as address:
         page.goto(address)
         got = page.evaluate(ATTACKS, target)
     assert len(got) == 14
@@ -192,7 +189,7 @@ def test_a_page_of_another_origin_reads_nothing_and_starts_nothing(
     assert up.experiments() == {"Default"}
 
 
-def test_a_name_that_leads_here_by_now_is_refused(up: Up, chromium: Browser) -> None:
+def a_name_that_leads_here_by_now_is_refused(up: Up, chromium: Browser) -> None:
     deployment = up.deployment("on-demand")
     for part in ("prefect", "tracker"):
         ports = {name: up.said[name].rpartition(":")[2] for name in ("prefect", "tracker")}
@@ -212,7 +209,7 @@ def test_a_name_that_leads_here_by_now_is_refused(up: Up, chromium: Browser) -> 
             assert httpx.get(url, headers={"Host": host}).status_code == 403, (url, host)
 
 
-def test_nothing_but_its_health_is_told_without_the_key(up: Up) -> None:
+def nothing_but_its_health_is_told_without_the_key(up: Up) -> None:
     login = base64.b64encode(up.key.encode()).decode()
     schema = httpx.get(f"{up.said['api']}/openapi.json", timeout=60,
                        headers={"Authorization": f"Basic {login}"}).json()  # fmt: skip
@@ -227,24 +224,20 @@ def test_nothing_but_its_health_is_told_without_the_key(up: Up) -> None:
     assert len(schema["paths"]) > 100
 
 
-def test_a_person_logs_in_with_what_is_in_the_file(up: Up, chromium: Browser) -> None:
-    said = " ".join(up.shown.split())
-    assert "to log in" in said
-    assert f"{FOLDER}/key" in said
-    for host in ("127.0.0.1", "localhost"):
-        port = up.said["prefect"].rpartition(":")[2]
-        with new_page(chromium) as page:
-            page.goto(f"http://{host}:{port}")
-            page.locator("input").fill(up.key)
-            page.get_by_role("button", name="Login").click()
-            expect(page.get_by_text("Flow Runs").first).to_be_visible(timeout=PATIENCE)
-            page.goto(f"http://{host}:{port}/deployments")
-            expect(page.get_by_text("by-name").first).to_be_visible(timeout=PATIENCE)
-            page.goto(f"http://{host}:{up.said['tracker'].rpartition(':')[2]}")
-            expect(page.get_by_text("Experiments").first).to_be_visible(timeout=PATIENCE)
+def a_person_logs_in_with_what_is_in_the_file(page: Page, up: Up, host: str) -> None:
+    """As `up` says: what is in the file goes into Prefect's own form."""
+    port = up.said["prefect"].rpartition(":")[2]
+    page.goto(f"http://{host}:{port}")
+    page.locator("input").fill(up.key)
+    page.get_by_role("button", name="Login").click()
+    expect(page.get_by_text("Flow Runs").first).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("link", name="Deployments").first.click()
+    expect(page.get_by_text("by-name").first).to_be_visible(timeout=PATIENCE)
+    page.goto(f"http://{host}:{up.said['tracker'].rpartition(':')[2]}")
+    expect(page.get_by_text("Experiments").first).to_be_visible(timeout=PATIENCE)
 
 
-def test_another_repository_is_not_taken(up: Up, template: Path, tmp_path: Path) -> None:
+def another_repository_is_not_taken(up: Up, template: Path, tmp_path: Path) -> None:
     shutil.copytree(template, tmp_path / "other", symlinks=True)
     other = Repo(tmp_path / "other/work")
     before = sorted(other.root.rglob("*"))
@@ -265,20 +258,20 @@ def test_another_repository_is_not_taken(up: Up, template: Path, tmp_path: Path)
     assert sorted(other.root.rglob("*")) == before
 
 
-def test_commands_use_it_and_no_other_login_goes_there(up: Up) -> None:
+def commands_use_it_and_no_other_login_goes_there(up: Up) -> None:
     foreign = {"PREFECT_API_KEY": "pnu_of_the_cloud", "PREFECT_API_AUTH_STRING": "team:secret"}
-    done = started(up.repo, up.env | foreign, "run", "by-hand", "--json")
+    done = up.repo.anchored("run", "by-hand", "--json", **foreign)
     run = result_of(done)
     assert run["prefect"]["url"].startswith(up.said["prefect"])
     assert read_stack(up.repo.root).processes.keys() == {"prefect", "tracker", "worker"}
     listed = subprocess.run(
         [sys.executable, "-m", "prefect", "deployment", "ls"],
-        env=up.env | up.client, capture_output=True, text=True, check=True,
+        env={**os.environ, **up.client}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "experiment/on-demand" in listed.stdout
 
 
-def test_all_of_it_is_its_owners_and_nothing_shows_the_key(up: Up) -> None:
+def all_of_it_is_its_owners_and_nothing_shows_the_key(up: Up) -> None:
     folder = up.repo.root / FOLDER
     # Runs write as the user does, whose data they version: there the folder is what closes.
     of_runs = [folder / "prefect/storage", folder / "runs"]
@@ -300,40 +293,23 @@ def test_all_of_it_is_its_owners_and_nothing_shows_the_key(up: Up) -> None:
     ]  # fmt: skip
     assert told == []
     arguments = [" ".join(process.cmdline()) for process in strays(folder)]
-    status = started(up.repo, up.env, "--debug", "status", "--json")
+    status = up.repo.anchored("--debug", "status", "--json")
     everything = [*arguments, status.stdout, status.stderr, up.shown, json.dumps(up.said)]
     assert status.returncode == 0
     assert [text for text in everything if any(shape in text for shape in shapes)] == []
 
 
-def test_the_temporary_server_of_a_command_asks_for_a_key_as_well(repo: Repo) -> None:
-    repo.script("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
-    with subprocess.Popen(
-        [sys.executable, "-m", "anchored", "run", "slow"],
-        cwd=repo.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as command:  # fmt: skip
-        try:
-            assert command.stdout is not None
-            assert any("begun" in line for line in command.stdout)
-            leader = psutil.Process(command.pid)
-            ports = [port for port in range(8000, 9000) if is_taken(port) and listens(leader, port)]
-            assert len(ports) == 1
-            api = f"http://127.0.0.1:{ports[0]}/api"
-            assert httpx.get(f"{api}/health").is_success
-            assert httpx.post(f"{api}/flow_runs/filter", json={}).status_code == 401
-        finally:
-            tree = psutil.Process(command.pid).children(recursive=True)
-            command.send_signal(signal.SIGINT)
-            command.communicate(timeout=120)
-            for process in tree:
-                with suppress(psutil.Error):
-                    process.kill()
+def test_commands_of_one_process_share_its_temporary_server(
+    repo: Repo, isolated: Path, request: pytest.FixtureRequest
+) -> None:
+    put_prefect_database(isolated / "prefect", request.config)
+    assert in_process(audit_twice, str(repo.root)).exitcode == 0
 
 
-def test_commands_of_one_process_share_its_temporary_server(repo: Repo) -> None:
-    audit = "main(['audit'])"
-    done = subprocess.run(
-        [sys.executable, "-c", f"from anchored.cli.main import main; exit({audit} or {audit})"],
-        cwd=repo.root, check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def audit_twice(root: str) -> None:
+    from prefect.context import refresh_global_settings_context
+
+    from anchored.cli.main import main
+
+    refresh_global_settings_context()
+    sys.exit(main(["audit", "--repo", root]) or main(["audit", "--repo", root]))

@@ -16,7 +16,7 @@ from tests.services.prefect_server import PrefectServer, serve_prefect
 TALKATIVE = "import os\nfor item in sorted(os.environ.items()):\n    print(*item)\n"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def team(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[tuple[MlflowServer, PrefectServer]]:
@@ -40,9 +40,9 @@ def test_a_team_runs_and_reproduces_and_leaves_no_password(
     done = repo.anchored_started("run", "one", **env)
     assert done.returncode == 0, done.stderr
     assert "MLFLOW_TRACKING_PASSWORD ***" in done.stderr, "training was not given the password"
-    again = repo.anchored_started("reproduce", "one", **env)
+    again = repo.anchored("reproduce", "one", **env)
     assert (again.returncode, "one is identical" in again.stdout) == (0, True), again.stderr
-    audit = result_of(repo.anchored_started("audit", "--json", **env))
+    audit = result_of(repo.anchored("audit", "--json", **env))
     assert (audit["runs"], audit["reproducible"], audit["findings"]) == (1, 1, [])
 
     user, password = mlflow.credentials.values()
@@ -61,18 +61,14 @@ def test_a_team_runs_and_reproduces_and_leaves_no_password(
     texts["output"] = (done.stdout + done.stderr + again.stdout + again.stderr).encode()
     assert [name for name, text in texts.items() if any(s.encode() in text for s in told)] == []
 
+    a_wrong_password_is_told_at_once(repo, env, "MLflow", "MLFLOW_TRACKING_PASSWORD")
+    a_wrong_password_is_told_at_once(repo, env, "Prefect", "PREFECT_API_AUTH_STRING")
 
-@pytest.mark.parametrize(
-    ("server", "variable"),
-    [("MLflow", "MLFLOW_TRACKING_PASSWORD"), ("Prefect", "PREFECT_API_AUTH_STRING")],
-)
-def test_a_wrong_password_is_told_at_once(
-    repo: Repo, team: tuple[MlflowServer, PrefectServer], server: str, variable: str
+
+def a_wrong_password_is_told_at_once(
+    repo: Repo, env: dict[str, str], server: str, variable: str
 ) -> None:
-    mlflow, prefect = team
-    repo.configure('experiment = "sums"', f'experiment = "far"\ntracker.uri = "{mlflow.url}"')
-    env = {**mlflow.credentials, **prefect.env, variable: "ada:not-the-password"}
-    done = repo.anchored_started("run", "one", **env)
+    done = repo.anchored("run", "two", **env | {variable: "ada:not-the-password"})
     assert done.returncode == 3, done.stderr
     error, hint = done.stderr.splitlines()
     assert server in error

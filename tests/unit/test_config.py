@@ -31,6 +31,7 @@ rate = 0.5
 flag = true
 name = "x"
 """
+COMMAND = '"python train.py --lags {lags} {flag} {{x}}"'
 
 
 def parsed(text: str, file: str = "anchored.toml") -> Config:
@@ -104,6 +105,11 @@ def test_a_table_of_pyproject_is_the_same_configuration() -> None:
         (edited("rate = 0.5", "float = [1]"), 13, "train.params.float", "a text, a finite number"),
         (edited('name = "x"', 'name = "a\\u0000b"'), 15, "train.params.name", "NUL"),
         (edited("[train]", "[train]\ntimeout = 0"), 9, "train.timeout", "greater than 0"),
+        (edited("[train]", '[train]\ntimeout = "1h"'), 9, "train.timeout", "number"),
+        (edited('[\n  "data/a.csv",\n  "data/b",\n]', '"data/a.csv"'), 3, "data.inputs", "tuple"),
+        (edited('  "data/b",', '  "./data/",'), 3, "data.inputs", "overlap"),
+        (edited('"model.bin"', '"data"'), 10, "train.model", "overlaps the input"),
+        (edited(COMMAND, '" "'), 9, "train.command", "empty"),
         (edited("[train]", '[train]\nenvironment = "conda"'), 9, "train.environment", "inherit"),
         (GOOD + '[tracker]\nkind = "x"\n', 17, "tracker.kind", "mlflow"),
         (GOOD + '[retrain]\ngoal = "min"\n', 16, "retrain.metric", "required"),
