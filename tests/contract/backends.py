@@ -6,6 +6,7 @@ called, and what brings a registered model back.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import subprocess
@@ -27,6 +28,7 @@ from anchored.adapters.wandb.online import OnlineRuns
 from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.ports import ModelContent, Tracker
 from anchored.records import ModelVersion, ParamValue
+from tests import forked
 from tests.services.mlflow_server import MlflowServer
 from tests.services.wandb_standin import WandbStandin
 
@@ -145,8 +147,8 @@ class Mlflow(Backend):
         into.mkdir()
         env = {**os.environ, "MLFLOW_TRACKING_URI": tracker.uri, "MLFLOW_ALLOW_FILE_STORE": "true"}
         uri = f"models:/{version.model}/{version.version}"
-        argv = [sys.executable, "-c", f"import mlflow.artifacts\n{code}", uri, str(into)]
-        subprocess.run(argv, cwd=into, env=env, check=True, capture_output=True)
+        done = scripted(f"import mlflow.artifacts\n{code}", uri, str(into), cwd=into, env=env)
+        assert done.returncode == 0, done.stderr
         return {str(f.relative_to(into)): f.read_bytes() for f in into.rglob("*") if f.is_file()}
 
 
@@ -320,8 +322,25 @@ def content_at(folder: Path, name: str = "model.bin", data: bytes = b"weights") 
 
 def trained(code: str, tracker: Tracker, run_id: str, cwd: Path) -> Any:
     """A script's process, at its end, with the variables that training gets."""
+    env = {**os.environ, **tracker.training_variables(run_id)}
+    if tracker.kind == "mlflow":
+        return scripted(code, cwd=cwd, env=env)
     return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=cwd, env={**os.environ, **tracker.training_variables(run_id)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def scripted(
+    code: str, *args: str, cwd: Path, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The process of a script that imports MLflow, at its end; forked, as the import takes longest."""
+    return forked._captured(_run_script, [code, *args], cwd, env)
+
+
+def _run_script(args: list[str]) -> None:
+    code, *rest = args
+    sys.argv = ["-c", *rest]
+    try:
+        exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+    finally:
+        atexit._run_exitfuncs()  # as Python does at its end: MLflow ends the run that is open

@@ -5,8 +5,6 @@ run of ours.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from anchored.adapters.mlflow.tracker import MlflowTracker
 from anchored.errors import ConfigError, NotReady, UnknownRun
 from anchored.records import Ended
+from tests.contract.backends import scripted, trained
 from tests.repos import Repo, result_of
 
 ALLOW = "MLFLOW_ALLOW_FILE_STORE"
@@ -35,11 +34,9 @@ for name, commit in (("one", "a" * 40), ("two", "b" * 40), ("same", "c" * 40), (
 
 def written(root: Path, code: str = WRITE) -> list[str]:
     """Runs written into `mlruns` by MLflow; their ids."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=root, capture_output=True, text=True, check=True,
-        env={**os.environ, ALLOW: "true", "MLFLOW_TRACKING_URI": (root / "mlruns").as_uri()},
-    )  # fmt: skip
+    env = {**os.environ, ALLOW: "true", "MLFLOW_TRACKING_URI": (root / "mlruns").as_uri()}
+    done = scripted(code, cwd=root, env=env)
+    assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
 
@@ -124,11 +121,8 @@ def test_a_script_joins_its_reproduction_there(tmp_path: Path) -> None:
     written(tmp_path)
     tracker = tracker_at("mlruns", tmp_path, tmp_path)
     run_id = tracker.open_run(name="again", tags={}, started=datetime.now(UTC)).run_id
-    done = subprocess.run(
-        [sys.executable, "-c", "import mlflow\nmlflow.start_run()\nmlflow.log_metric('m', 1)"],
-        cwd=tmp_path, env={**os.environ, **tracker.training_variables(run_id)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    code = "import mlflow\nmlflow.start_run()\nmlflow.log_metric('m', 1)"
+    done = trained(code, tracker, run_id, tmp_path)
     assert done.returncode == 0, done.stderr
     assert tracker.run(run_id).metrics == {"m": 1.0}
 
@@ -148,7 +142,7 @@ def old(repo: Repo) -> Repo:
     return repo
 
 
-def test_no_new_run_is_made_in_a_file_store(old: Repo) -> None:
+def test_a_file_store_is_looked_at_and_no_new_run_is_made_in_it(old: Repo) -> None:
     before = snapshot(old.root / "mlruns")
     with pytest.raises(ConfigError, match="'mlruns' is a file store") as raised:
         old.run("new")
@@ -159,8 +153,7 @@ def test_no_new_run_is_made_in_a_file_store(old: Repo) -> None:
     assert "sqlite:///mlflow.db" in done.stderr
     assert snapshot(old.root / "mlruns") == before
 
-
-def test_the_commands_that_look_work_on_a_file_store(old: Repo) -> None:
+    # The commands that look work on it.
     listed = result_of(old.anchored("list", "--json"))
     assert [run["name"] for run in listed] == ["same", "same", "two", "one"]
     shown = result_of(old.anchored("show", "one", "--json"))

@@ -56,44 +56,6 @@ def assert_same(repo: Repo, to: Path) -> None:
         assert copy.stat().st_mode & 0o200
 
 
-def test_from_a_cold_cache_it_comes_straight_from_the_remote(
-    pushed: tuple[Pointer, Pointer], repo: Repo, tmp_path: Path
-) -> None:
-    files = store(repo).hand_out(pushed, tmp_path / "to", QUIET)
-    assert_same(repo, tmp_path / "to")
-    for file in files:
-        content = (tmp_path / "to" / file.path).read_bytes()
-        assert (hashlib.md5(content).hexdigest(), len(content)) == (file.md5, file.size)
-    cached = [f for f in (repo.root / ".dvc/cache/files").rglob("*") if f.is_file()]
-    assert [f.suffix for f in cached] == [".dir"], "the cache holds the listing, and no more"
-
-
-def test_an_object_that_is_lost_is_named_and_all_else_is_there(
-    pushed: tuple[Pointer, Pointer], remote: Remote, repo: Repo, tmp_path: Path
-) -> None:
-    folder, file = pushed
-    store(repo).fetch([folder], QUIET)
-    rotten = children(repo, folder)[1]
-    forget(repo)
-    whole = remote.read(rotten)
-    remote.write(rotten, bytes(len(whole)))
-    remote.delete(file.md5)
-    with pytest.raises(ObjectLost) as raised:
-        store(repo).hand_out(pushed, tmp_path / "to", QUIET)
-    assert f"lacks object {file.md5} of data/large.bin" in raised.value.message
-    assert f"holds, corrupt, object {rotten} of data/set/" in raised.value.message
-    there = [f for f in (tmp_path / "to").rglob("*") if f.is_file()]
-    for name in there:
-        assert name.read_bytes() == (repo.root / name.relative_to(tmp_path / "to")).read_bytes()
-    assert len(there) in (4, 5), "one file, or two alike, are corrupt"
-    remote.write(rotten, whole)
-    store(repo).hand_out([folder], tmp_path / "to", QUIET)
-    again = store(repo).add(repo.root / "data/large.bin", "data/large.bin", QUIET)
-    store(repo).push([again], QUIET)
-    store(repo).hand_out(pushed, tmp_path / "to", QUIET)
-    assert_same(repo, tmp_path / "to")
-
-
 class Cutting(Silent):
     """Cuts the connections once the first object has come from the remote."""
 
@@ -106,17 +68,37 @@ class Cutting(Silent):
             self._between.refuse()
 
 
-def test_what_a_lost_connection_left_is_completed(
+def test_what_is_pushed_is_handed_out_whole(
     pushed: tuple[Pointer, Pointer],
     remote: Remote,
     repo: Repo,
     tmp_path: Path,
     proxy: Callable[[int], Proxy],
 ) -> None:
-    if remote.server is None:
-        pytest.skip("a folder has no connection")
-    to = tmp_path / "to"
-    between = proxy(port_of(remote))
+    from_a_cold_cache_it_comes_straight_from_the_remote(pushed, repo, tmp_path / "first")
+    if remote.server is not None:  # a folder has no connection
+        forget(repo)
+        between = proxy(port_of(remote))
+        what_a_lost_connection_left_is_completed(pushed, remote, repo, tmp_path / "cut", between)
+    forget(repo)
+    an_object_that_is_lost_is_named_and_all_else_is_there(pushed, remote, repo, tmp_path / "lost")
+
+
+def from_a_cold_cache_it_comes_straight_from_the_remote(
+    pushed: tuple[Pointer, Pointer], repo: Repo, to: Path
+) -> None:
+    files = store(repo).hand_out(pushed, to, QUIET)
+    assert_same(repo, to)
+    for file in files:
+        content = (to / file.path).read_bytes()
+        assert (hashlib.md5(content).hexdigest(), len(content)) == (file.md5, file.size)
+    cached = [f for f in (repo.root / ".dvc/cache/files").rglob("*") if f.is_file()]
+    assert [f.suffix for f in cached] == [".dir"], "the cache holds the listing, and no more"
+
+
+def what_a_lost_connection_left_is_completed(
+    pushed: tuple[Pointer, Pointer], remote: Remote, repo: Repo, to: Path, between: Proxy
+) -> None:
     if isinstance(remote, S3):
         remote.s3.configure(repo.root, remote.bucket, port=between.port)  # its bucket is there
     else:
@@ -130,3 +112,29 @@ def test_what_a_lost_connection_left_is_completed(
     one.hand_out(pushed, to, QUIET)
     assert_same(repo, to)
     assert not list(to.glob(".anchored-*"))
+
+
+def an_object_that_is_lost_is_named_and_all_else_is_there(
+    pushed: tuple[Pointer, Pointer], remote: Remote, repo: Repo, to: Path
+) -> None:
+    folder, file = pushed
+    store(repo).fetch([folder], QUIET)
+    rotten = children(repo, folder)[1]
+    forget(repo)
+    whole = remote.read(rotten)
+    remote.write(rotten, bytes(len(whole)))
+    remote.delete(file.md5)
+    with pytest.raises(ObjectLost) as raised:
+        store(repo).hand_out(pushed, to, QUIET)
+    assert f"lacks object {file.md5} of data/large.bin" in raised.value.message
+    assert f"holds, corrupt, object {rotten} of data/set/" in raised.value.message
+    there = [f for f in (to).rglob("*") if f.is_file()]
+    for name in there:
+        assert name.read_bytes() == (repo.root / name.relative_to(to)).read_bytes()
+    assert len(there) in (4, 5), "one file, or two alike, are corrupt"
+    remote.write(rotten, whole)
+    store(repo).hand_out([folder], to, QUIET)
+    again = store(repo).add(repo.root / "data/large.bin", "data/large.bin", QUIET)
+    store(repo).push([again], QUIET)
+    store(repo).hand_out(pushed, to, QUIET)
+    assert_same(repo, to)

@@ -14,7 +14,7 @@ import pytest
 
 from anchored.errors import RemoteFailed
 from anchored.ports import PushOutcome
-from tests.contract.remotes import QUIET, Remote, children, filled_folder, made, port_of, store
+from tests.contract.remotes import QUIET, S3, Remote, children, filled_folder, made, port_of, store
 from tests.proof import assert_sealed
 from tests.repos import Repo
 from tests.services.proxy import Proxy
@@ -108,13 +108,15 @@ def test_a_server_killed_in_a_push_and_started_again_gets_the_rest(
     served.use(repo)
     assert served.server is not None
     pointer = store(repo).add(folder, "data/set", QUIET)
+    early = store(repo).add(repo.root / "data/numbers.csv", "data/numbers.csv", QUIET)
     workspace = store(repo)
-    workspace.probe_remote()
+    workspace.push([early], QUIET)
     with served.server.down():
         fails_transiently(lambda: workspace.push([pointer], QUIET))
     again = succeeds_in_the_end(lambda: workspace.push([pointer], QUIET))
     assert again.objects == 6, "by the very store that has seen the server die"
-    assert served.objects() == {pointer.md5, *children(repo, pointer)}
+    assert served.objects() == {early.md5, pointer.md5, *children(repo, pointer)}
+    assert served.read(early.md5) == (repo.root / "data/numbers.csv").read_bytes()
 
 
 def succeeds_in_the_end(work: Callable[[], PushOutcome]) -> PushOutcome:
@@ -129,6 +131,8 @@ def succeeds_in_the_end(work: Callable[[], PushOutcome]) -> PushOutcome:
 def test_a_whole_run_is_sealed(served: Remote, repo: Repo) -> None:
     served.use(repo)
     repo.git("commit", "--quiet", "--all", "--message", "Use another remote")
+    if isinstance(served, S3):
+        assert served.s3.secret_key not in repo.git("show", "HEAD:.dvc/config")
     run = repo.run("far", params={"power": 3})
     local = repo.root.parent / "mirror"
     for md5 in served.objects():

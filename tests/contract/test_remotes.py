@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from anchored.errors import NotReady, RemoteFailed
+from anchored.records import Pointer
 from tests.contract.remotes import QUIET, Remote, children, filled_folder, forget, made, store
 from tests.repos import Repo
 
@@ -24,11 +25,20 @@ def folder(repo: Repo) -> Path:
     return filled_folder(repo)
 
 
-def test_what_was_pushed_is_there_and_nothing_is_sent_twice(
+def test_what_was_pushed_is_there_and_what_was_lost_is_sent_again(
     remote: Remote, repo: Repo, folder: Path
 ) -> None:
     remote.use(repo)
-    pointer = store(repo).add(folder, "data/set", QUIET)
+    one = store(repo)
+    one.probe_remote()
+    assert remote.objects() == set(), "a probe leaves nothing behind"
+    pointer = one.add(folder, "data/set", QUIET)
+    nothing_is_sent_twice(remote, repo, pointer)
+    an_object_deleted_behind_the_back_of_dvc_is_sent_again(remote, repo, pointer)
+    an_object_cut_short_in_the_remote_is_sent_again(remote, repo, pointer)
+
+
+def nothing_is_sent_twice(remote: Remote, repo: Repo, pointer: Pointer) -> None:
     outcome = store(repo).push([pointer], QUIET)
     assert (outcome.objects, outcome.sent) == (6, 6)
     assert remote.objects() == {pointer.md5, *children(repo, pointer)}
@@ -38,13 +48,11 @@ def test_what_was_pushed_is_there_and_nothing_is_sent_twice(
     assert (again.objects, again.sent) == (6, 0)
 
 
-def test_an_object_deleted_behind_the_back_of_dvc_is_sent_again(
-    remote: Remote, repo: Repo, folder: Path
+def an_object_deleted_behind_the_back_of_dvc_is_sent_again(
+    remote: Remote, repo: Repo, pointer: Pointer
 ) -> None:
-    remote.use(repo)
     one = store(repo)
-    pointer = one.add(folder, "data/set", QUIET)
-    one.push([pointer], QUIET)
+    assert one.push([pointer], QUIET).sent == 0
     gone = children(repo, pointer)[2]
     remote.delete(gone)
     assert one.push([pointer], QUIET).sent == 1, "by the same store, which has asked before"
@@ -53,12 +61,9 @@ def test_an_object_deleted_behind_the_back_of_dvc_is_sent_again(
     assert {gone, pointer.md5} <= remote.objects()
 
 
-def test_an_object_cut_short_in_the_remote_is_sent_again(
-    remote: Remote, repo: Repo, folder: Path
+def an_object_cut_short_in_the_remote_is_sent_again(
+    remote: Remote, repo: Repo, pointer: Pointer
 ) -> None:
-    remote.use(repo)
-    pointer = store(repo).add(folder, "data/set", QUIET)
-    store(repo).push([pointer], QUIET)
     torn = children(repo, pointer)[0]
     whole = remote.read(torn)
     remote.write(torn, whole[:100])
@@ -66,7 +71,7 @@ def test_an_object_cut_short_in_the_remote_is_sent_again(
     assert remote.read(torn) == whole
 
 
-def test_a_cold_cache_is_filled_with_the_same_bytes(
+def test_a_cold_cache_is_filled_with_the_same_bytes_and_never_with_corrupt_ones(
     remote: Remote, repo: Repo, folder: Path, tmp_path: Path
 ) -> None:
     remote.use(repo)
@@ -81,12 +86,10 @@ def test_a_cold_cache_is_filled_with_the_same_bytes(
     for source in (*folder.rglob("*.bin"), repo.root / "data/numbers.csv"):
         copy = tmp_path / "tree" / source.relative_to(repo.root)
         assert copy.read_bytes() == source.read_bytes()
+    a_corrupt_object_is_named_and_never_used(remote, repo, pointer)
 
 
-def test_a_corrupt_object_is_named_and_never_used(remote: Remote, repo: Repo, folder: Path) -> None:
-    remote.use(repo)
-    pointer = store(repo).add(folder, "data/set", QUIET)
-    store(repo).push([pointer], QUIET)
+def a_corrupt_object_is_named_and_never_used(remote: Remote, repo: Repo, pointer: Pointer) -> None:
     rotten = children(repo, pointer)[1]
     content = remote.read(rotten)
     remote.write(rotten, bytes(len(content)))
@@ -111,12 +114,6 @@ def test_a_remote_that_refuses_is_not_ready(remote: Remote, repo: Repo, folder: 
         store(repo).push([pointer], QUIET)
     assert not getattr(raised.value, "transient", False)
     assert time.monotonic() - begun < 20
-
-
-def test_a_probe_leaves_nothing_behind(remote: Remote, repo: Repo) -> None:
-    remote.use(repo)
-    store(repo).probe_remote()
-    assert remote.objects() == set()
 
 
 def test_a_long_question_is_answered_by_one_listing(

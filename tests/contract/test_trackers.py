@@ -263,22 +263,24 @@ def test_a_server_that_cannot_be_reached_fails_soon(
     assert tracker.run(run_id).name == "one"
 
 
-def test_a_server_killed_and_started_again_is_used_again(served: Served) -> None:
+def test_a_server_killed_and_started_again_is_used_again_and_has_lost_nothing(
+    served: Served,
+) -> None:
     tracker = served.tracker()
     run_id = opened(tracker)
-    with served.down(), pytest.raises(TrackerFailed) as raised:
-        tracker.log(run_id, tags={"a": "1"})
-    assert raised.value.transient
-    tracker.log(run_id, tags={"a": "1"})
-
-
-def test_artifacts_of_a_server_that_is_gone_are_not_absent(served: Served) -> None:
-    tracker = served.tracker()
-    tracker.log(opened(tracker), files=LoggedFiles(texts={"a": b""}))
+    tracker.log(run_id, metrics={"rmse": 0.5}, files=LoggedFiles(texts={"a": b"hello"}))
     runs = list(tracker.runs())
-    with served.down(), pytest.raises(TrackerFailed) as raised:
-        tracker.artifacts(runs, "a")
-    assert raised.value.transient
+    with served.down():
+        with pytest.raises(TrackerFailed) as raised:
+            tracker.log(run_id, tags={"a": "1"})
+        assert raised.value.transient
+        with pytest.raises(TrackerFailed) as raised:
+            tracker.artifacts(runs, "a")
+        assert raised.value.transient, "they are not absent"
+    tracker.log(run_id, tags={"a": "1"})
+    again = tracker.run(run_id)
+    assert (again.name, again.metrics, again.tags["a"]) == ("one", {"rmse": 0.5}, "1")
+    assert tracker.artifacts(runs, "a") == {run_id: b"hello"}
 
 
 # --- registered models ----------------------------------------------------------------------------
