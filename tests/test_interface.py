@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from anchored.cli.main import main
+from tests.forked import in_process
+from tests.migrated import put_prefect_database
 from tests.repos import Repo, result_of
 
 COMMANDS = {
@@ -42,9 +45,12 @@ TAGS = {
 }  # fmt: skip
 
 
-def help_of(*argv: str) -> str:
-    argv = (sys.executable, "-m", "anchored", *argv, "--help")
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What the command line prints before it ends by itself."""
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert not ended.value.code
+    return capsys.readouterr().out
 
 
 def assert_shape(value: Any, shape: Any, place: str = "") -> None:
@@ -62,15 +68,15 @@ def assert_shape(value: Any, shape: Any, place: str = "") -> None:
         assert type(value) is shape, f"{place} is {value!r}"
 
 
-def test_commands_and_their_options() -> None:
-    top = help_of()
+def test_commands_and_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    top = said(capsys, "--help")
     for option in EVERYWHERE:
         assert option in top
     for command, options in COMMANDS.items():
         assert f"\n    {command} " in top
-        said = help_of(command)
+        told = said(capsys, command, "--help")
         for option in (*options, *EVERYWHERE):
-            assert option in said, f"{command} {option}"
+            assert option in told, f"{command} {option}"
     version = [sys.executable, "-m", "anchored", "--version"]
     assert subprocess.run(version, capture_output=True, text=True, check=True).stdout.startswith(
         "anchored "
@@ -99,23 +105,37 @@ def test_a_sealed_run_has_the_tags_artifacts_and_json_that_are_promised(repo: Re
     assert listed == [shown]
 
 
-def test_a_run_answers_to_name_id_prefix_and_latest(repo: Repo) -> None:
+def test_a_run_answers_to_name_id_prefix_and_latest_and_nothing_else(
+    repo: Repo, tmp_path: Path
+) -> None:
     one, two = repo.run("one"), repo.run("two", params={"power": 2})
     for wanted, run in (
         ("one", one), (one.run_id, one), (one.run_id[:6], one), ("latest", two), ("two", two),
     ):  # fmt: skip
         assert result_of(repo.anchored("show", wanted, "--json"))["run_id"] == run.run_id
     assert [run["name"] for run in result_of(repo.anchored("list", "--json", "-n", "1"))] == ["two"]
+    the_repo_may_be_named_by_option_or_variable(repo, Repo(tmp_path))
+    an_unknown_run_is_wrong_use(repo)
+    an_ambiguous_run_is_wrong_use(repo, two.run_id, repo.run("two", params={"power": 3}).run_id)
 
 
-def test_an_ambiguous_or_unknown_run_is_wrong_use(repo: Repo) -> None:
-    first, second = repo.run("same"), repo.run("same", params={"power": 2})
-    refused = repo.anchored("show", "same", "--json")
+def the_repo_may_be_named_by_option_or_variable(repo: Repo, elsewhere: Repo) -> None:
+    by_option = elsewhere.anchored("list", "--json", "--repo", str(repo.root / "data"))
+    by_variable = elsewhere.anchored("list", "--json", ANCHORED_REPO=str(repo.root))
+    for listed in (by_option, by_variable):
+        assert [run["name"] for run in result_of(listed)] == ["two", "one"]
+
+
+def an_ambiguous_run_is_wrong_use(repo: Repo, first: str, second: str) -> None:
+    refused = repo.anchored("show", "two", "--json")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert first.run_id in refused.stderr
-    assert second.run_id in refused.stderr
-    latest = result_of(repo.anchored("show", "same", "--latest", "--json"))
-    assert latest["run_id"] == second.run_id
+    assert first in refused.stderr
+    assert second in refused.stderr
+    latest = result_of(repo.anchored("show", "two", "--latest", "--json"))
+    assert latest["run_id"] == second
+
+
+def an_unknown_run_is_wrong_use(repo: Repo) -> None:
     unknown = repo.anchored("show", "nobody")
     assert unknown.returncode == 2
     assert unknown.stderr.startswith("error: no run answers to 'nobody'\nhint: ")
@@ -123,20 +143,10 @@ def test_an_ambiguous_or_unknown_run_is_wrong_use(repo: Repo) -> None:
     assert "Traceback" in repo.anchored("show", "nobody", "--debug").stderr
 
 
-def test_the_repo_may_be_named_by_option_or_variable(repo: Repo, tmp_path: Path) -> None:
-    repo.run("one")
-    argv = [sys.executable, "-m", "anchored", "list", "--json"]
-    by_option = subprocess.run(
-        [*argv, "--repo", str(repo.root / "data")], cwd=tmp_path, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert [run["name"] for run in result_of(by_option)] == ["one"]
-    inside = Repo(tmp_path)
-    by_variable = inside.anchored("list", "--json", ANCHORED_REPO=str(repo.root))
-    assert [run["name"] for run in result_of(by_variable)] == ["one"]
-
-
-def test_the_whole_command_prints_one_json_document(repo: Repo) -> None:
+def test_the_whole_command_prints_one_json_document(
+    repo: Repo, isolated: Path, request: pytest.FixtureRequest
+) -> None:
+    put_prefect_database(isolated / "prefect", request.config)
     done = repo.anchored_started("run", "far", "-p", "power=2", "--json")
     run = result_of(done)
     assert_shape(run, RUN)
@@ -148,25 +158,20 @@ def test_the_whole_command_prints_one_json_document(repo: Repo) -> None:
 
 
 def test_flows_and_tasks_have_their_names() -> None:
-    script = """
-from flows.experiment import experiment
-from tasks.version_data import version_data
-from tasks.train_and_log import train_and_log
-from tasks.version_model import version_model
-print(experiment.name, version_data.name, train_and_log.name, version_model.name)
-print(*experiment.parameters.properties)
-"""
-    root = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root
-    )
-    names, parameters = done.stdout.splitlines()[-2:]
-    assert names == "experiment version_data train_and_log version_model"
-    assert {"repo", "run_name", "params"} <= set(parameters.split())
+    assert in_process(assert_names).exitcode == 0
 
 
-@pytest.mark.parametrize(("argv", "code"), [
-    (["list"], 0), (["resume"], 0), (["nonsense"], 2), (["show", "x"], 2),
-])  # fmt: skip
-def test_exit_codes(repo: Repo, argv: list[str], code: int) -> None:
-    assert repo.anchored(*argv).returncode == code
+def assert_names() -> None:
+    from flows.experiment import experiment
+    from tasks.train_and_log import train_and_log
+    from tasks.version_data import version_data
+    from tasks.version_model import version_model
+
+    names = [experiment.name, version_data.name, train_and_log.name, version_model.name]
+    assert names == ["experiment", "version_data", "train_and_log", "version_model"]
+    assert {"repo", "run_name", "params"} <= experiment.parameters.properties.keys()
+
+
+def test_exit_codes(repo: Repo) -> None:
+    for argv, code in ((["list"], 0), (["resume"], 0), (["nonsense"], 2), (["show", "x"], 2)):
+        assert repo.anchored(*argv).returncode == code, argv

@@ -56,82 +56,27 @@ def refused(repo: Repo, error: type[WrongUse], match: str, **request: Any) -> Wr
 # --- arguments ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "  ",
-        LONG,
-        "a\nb",
-        "a\x00b",
-        "a\x1b[31mb",
-        "tab\there",
-        "\u2028",
-        "\x85",
-        "a\udcff",
-        "del\x7f",
-    ],
-    ids=ascii,
-)
-def test_a_name_that_cannot_be_carried_is_refused(repo: Repo, name: str) -> None:
-    refused(repo, BadName, "run name", name=name)
-
-
-@pytest.mark.parametrize(
-    ("params", "match"),
-    [
-        ({"powr": "2"}, "'powr'.*power"),
-        ({"power": "two"}, "'power' is int"),
-        ({"power": "2.5"}, "'power' is int"),
-        ({"power": "true"}, "'power' is int"),
-        ({"power": ""}, "'power' is int"),
-        ({"power": "1\n2"}, "'power' is int"),
-        ({"power": "nan"}, "'power' is int"),
-    ],
-)
-def test_a_parameter_that_the_command_does_not_know_is_refused(
-    repo: Repo, params: dict[str, str], match: str
-) -> None:
-    refused(repo, BadParam, match, params=params)
+def test_a_name_or_a_parameter_that_cannot_be_is_refused(repo: Repo) -> None:
+    for name in ("", LONG, "a\x1b[31mb"):
+        refused(repo, BadName, "run name", name=name)
+    refused(repo, BadParam, "'powr'.*power", params={"powr": "2"})
+    refused(repo, BadParam, "'power' is int", params={"power": "two"})
 
 
 # --- configuration --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "place", "problem"),
-    [
+def test_a_broken_configuration_is_named_with_key_and_line(repo: Repo) -> None:
+    good = (repo.root / "anchored.toml").read_text()
+    for old, new, place, problem in (
         ("power = 1", "power = 1\nx = ", "anchored.toml:14", "TOML"),
-        ("power = 1", "power = 1\npower = 2", "anchored.toml:14", "TOML"),
-        ("model = ", "modell = ", "anchored.toml:8: train.modell|train.model", "unknown key|missing"),
-        ("metrics = ", "timeout = 0\nmetrics = ", "anchored.toml:9: train.timeout", "greater than 0"),
-        ("metrics = ", 'timeout = "1h"\nmetrics = ', "anchored.toml:9: train.timeout", "number"),
-        ('["data/numbers.csv"]', '"data/numbers.csv"', "anchored.toml:4: data.inputs", "tuple|list"),
-        ('["data/numbers.csv"]', "[]", "anchored.toml:4: data.inputs", "at least 1"),
-        ('["data/numbers.csv"]', "[3]", "anchored.toml:4: data.inputs", "string"),
         ('["data/numbers.csv"]', '["../x.csv"]', "anchored.toml:4: data.inputs", "outside the repo"),
-        ('["data/numbers.csv"]', '["/etc/passwd"]', "anchored.toml:4: data.inputs", "outside the repo"),
-        ('["data/numbers.csv"]', '["data", "data/numbers.csv"]', "anchored.toml:4: data.inputs", "overlap"),
-        ('["data/numbers.csv"]', '["data", "./data/"]', "anchored.toml:4: data.inputs", "overlap"),
-        ('["data/numbers.csv"]', '["models"]', "anchored.toml:8: train.model", "overlaps"),
-        ('"models/model.bin"', '".git/model"', "anchored.toml:8: train.model", "lies in .git"),
-        ('"models/model.bin"', '""', "anchored.toml:8: train.model", "empty"),
-        ('"python train.py"', '"python train.py {lags}"', "anchored.toml:7: train.command", "lags"),
-        ('"python train.py"', '"python train.py {"', "anchored.toml:7: train.command", "brace"),
-        ('"python train.py"', '" "', "anchored.toml:7: train.command", "empty"),
-        ("power = 1", "power = [1]", "anchored.toml:13: train.params.power", "valid|text|number"),
-        ("power = 1", "power = nan", "anchored.toml:13: train.params.power", "finite"),
-        ("[train.params]", "[treiner]\n[train.params]", "anchored.toml:12: treiner", "unknown key"),
-        ("power = 1", 'power = 1\n[tracker]\nkind = "csv"', "anchored.toml:15: tracker.kind", "mlflow"),
         ("power = 1", 'power = 1\n[tracker]\nuri = "file:///tmp/x"', "tracker.uri", "file store"),
-    ],
-)  # fmt: skip
-def test_a_broken_configuration_is_named_with_key_and_line(
-    repo: Repo, old: str, new: str, place: str, problem: str
-) -> None:
-    repo.configure(old, new)
-    error = refused(repo, ConfigError, problem)
-    assert any(part in error.message for part in place.split("|")), error.message
+    ):  # fmt: skip
+        repo.configure(old, new)
+        assert place in refused(repo, ConfigError, problem).message
+        repo.write("anchored.toml", good)
+        repo.commit()
 
 
 def test_a_broken_table_in_pyproject_is_named_with_its_whole_key(repo: Repo) -> None:
@@ -313,9 +258,9 @@ def test_snapshot_pins_uncommitted_changes_to_the_run_alone(repo: Repo) -> None:
 # --- the command ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
+def test_the_command_says_what_is_wrong_and_how_to_go_on(repo: Repo) -> None:
+    before = traces(repo)
+    for arguments, match in (
         (["run", "one", "-p", "powr=2"], "error: unknown parameter 'powr'"),
         (["run", "one", "-p", "power"], "error: -p 'power' is not KEY=VALUE"),
         (["run", ""], "error: a run name must not be empty"),
@@ -323,16 +268,10 @@ def test_snapshot_pins_uncommitted_changes_to_the_run_alone(repo: Repo) -> None:
         (["run", "one", "--repo", "/"], "error: / is not in a Git repository"),
         (["show", "nobody"], "error: no run answers to 'nobody'"),
         (["frobnicate"], "error: "),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_the_command_says_what_is_wrong_and_how_to_go_on(
-    repo: Repo, arguments: list[str], match: str
-) -> None:
-    before = traces(repo)
-    done = repo.anchored(*arguments)
-    assert done.returncode == 2, done.stderr
-    assert match in done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    assert traces(repo) == before
+    ):
+        done = repo.anchored(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert match in done.stderr
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+        assert traces(repo) == before, arguments
