@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from anchored.adapters.wandb.log import segments
 from anchored.adapters.wandb.place import runs_at
 from anchored.records import Ended
-from tests.contract.backends import WandbOffline, opened
+from tests.contract.backends import NOW, WandbOffline, opened
 from tests.killed import wait_for
 
 ENTRIES = """\
@@ -48,6 +49,35 @@ project = other
 run_id = other
 ignore_globs = *.json
 resume = must
+"""
+
+
+INITS = [
+    "", 'name="its own"', 'project="mine"', 'tags=["a"], notes="n", group="g", job_type="j"',
+    'mode="offline"', 'resume="allow"', "save_code=True", 'reinit="create_new"',
+]  # fmt: skip
+# A process of its own for each way to begin a run, of one that has W&B imported.
+JOINING = """\
+import json, os, sys, wandb
+
+def train(init):
+    run = eval(f"wandb.init(config={{'depth': 3, 'net': {{'width': 8}}}}, {init})")
+    for step in range(5):
+        run.log({"score": step / 4, "val": {"loss": 1 - step / 4}})
+    run.config.update({"git_commit": "nonsense", "anchored.state": "mine", "team": "oceans"})
+    open("hello.txt", "w").write("hello")
+    run.save("hello.txt", policy="now")
+    run.finish()
+    wandb.finish()
+    return run.id
+
+for init, variables in json.loads(sys.argv[1]).items():
+    if not (child := os.fork()):
+        os.mkdir(variables["WANDB_RUN_ID"])
+        os.chdir(variables["WANDB_RUN_ID"])
+        os.environ.update(variables)
+        os._exit(train(init) != variables["WANDB_RUN_ID"])
+    assert os.waitpid(child, 0)[1] == 0, init
 """
 
 
@@ -86,6 +116,28 @@ def test_an_entry_is_what_it_is_whatever_steers_others(steered: Path) -> None:
     found = segments(steered / "wandb")
     assert {(s.run_id, s.project, s.exit_code) for s in found} == {(run.run_id, "sums", 0)}
     assert ["anchored/run.json", "x.tmp"] in [sorted(s.files) for s in found]
+
+
+def test_a_script_joins_however_it_starts_its_run(tmp_path: Path) -> None:
+    backend = WandbOffline(tmp_path / "repo")
+    tracker = backend.tracker("sums")
+    ids = {init: opened(tracker, "our name") for init in INITS}
+    variables = {init: dict(tracker.training_variables(run_id)) for init, run_id in ids.items()}
+    (tree := tmp_path / "tree").mkdir()
+    argv = [sys.executable, "-c", JOINING, json.dumps(variables)]
+    done = subprocess.run(argv, cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ours = {"git_commit": "1" * 40, "anchored.state": "sealed"}
+    for init, run_id in ids.items():
+        tracker.log(run_id, params={"power": 1}, tags=ours)
+        tracker.end_run(run_id, Ended.FINISHED, name="our name", ended=NOW)
+        run = tracker.run(run_id)
+        assert (run.name, run.ending) == ("our name", Ended.FINISHED), init
+        assert run.metrics == {"score": 1.0, "val.loss": 0.0}, init
+        assert run.params == {"power": "1", "depth": "3", "net.width": "8", "team": "oceans"}, init
+        assert run.tags.items() >= {**ours, "team": "oceans"}.items(), init
+        assert tracker.artifact(run_id, "hello.txt") == b"hello", init
+    assert {run.run_id for run in tracker.runs()} == set(ids.values())
 
 
 @pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])

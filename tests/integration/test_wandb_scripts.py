@@ -38,10 +38,7 @@ def sealed(repo: Repo, script: str) -> str:
     return run.run_id
 
 
-@pytest.mark.parametrize("init", [
-    "", 'name="its own"', 'project="mine"', 'tags=["a"], notes="n", group="g", job_type="j"',
-    'mode="offline"', 'resume="allow"', "save_code=True", 'reinit="create_new"',
-])  # fmt: skip
+@pytest.mark.parametrize("init", ["", 'project="mine"'])  # others: tests/contract
 def test_a_script_that_starts_a_run_joins_ours(plain: Repo, init: str) -> None:
     run_id = sealed(
         plain,
@@ -120,7 +117,6 @@ with wandb.init(mode="offline", project="mine") as run:
 
 @pytest.mark.parametrize(("end", "reason"), [
     ("1 / 0", "exit status 1"),
-    ("import sys; sys.exit(7)", "exit status 7"),
     ("import os; os.kill(os.getpid(), 9)", "SIGKILL"),
     ("run.finish(exit_code=1); import os; os._exit(3)", "exit status 3"),
 ])  # fmt: skip

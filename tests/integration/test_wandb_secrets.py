@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import subprocess
 import sys
 import zlib
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.repos import Repo
 
 SCRIPT = """\
@@ -37,6 +38,12 @@ def contents(folder: Path) -> list[tuple[Path, bytes]]:
     return found
 
 
+def run_alone(args: list[str]) -> None:
+    """A run in a process that has not imported W&B before."""
+    assert "wandb" not in sys.modules
+    Repo(Path(args[0])).run()
+
+
 @pytest.mark.parametrize("place", ["variable", "netrc", "settings"])
 def test_the_key_of_wandb_is_written_nowhere(
     repo: Repo, isolated: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -56,11 +63,7 @@ def test_the_key_of_wandb_is_written_nowhere(
     repo.script(SCRIPT)
     monkeypatch.setenv("WANDB_DEBUG", "true")
     monkeypatch.setenv("WANDB_CORE_DEBUG", "true")
-    run = "import sys; from tests.repos import Repo, Path; Repo(Path(sys.argv[1])).run()"
-    done = subprocess.run(
-        [sys.executable, "-c", run, str(repo.root)],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = forked._captured(run_alone, [str(repo.root)], repo.root.parent, os.environ)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     read = contents(repo.root.parent)
     logs = {file.name for file, _ in read}
