@@ -11,6 +11,7 @@ import pytest
 from tests.proof import assert_sealed
 from tests.repos import Repo
 from tests.services.prefect_server import PrefectServer
+from tests.story.test_history import assert_all_reproduce, cloned, rewrite
 
 
 @pytest.fixture
@@ -51,6 +52,10 @@ def test_two_experiments_on_real_data_are_facts(told: tuple[Repo, str]) -> None:
     assert repo.git("status", "--porcelain") == ""
     assert repo.head == second.git.commit
     repo.git("merge-base", "--is-ancestor", first.git.commit, second.git.commit)
+
+    # They stay facts, whatever becomes of the branch, and wherever somebody clones it.
+    rewrite(repo)
+    assert_all_reproduce(cloned(repo, remote="storage"), [first, second])
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
