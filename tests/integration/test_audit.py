@@ -6,8 +6,8 @@ import hashlib
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any

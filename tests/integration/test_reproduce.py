@@ -24,9 +24,7 @@ from anchored.errors import (
     UnknownRun,
 )
 from anchored.journal import Journal, Journals, Step
-from anchored.records import Reproduction
 from anchored.records import Reproduction, RunRecord
-from anchored.reproduce.reproduce import Request
 from tests.forked import in_process
 from tests.killed import assert_cache_is_whole, assert_nothing_is_left, resume, theirs
 from tests.repos import SCRIPT, Repo
