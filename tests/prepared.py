@@ -20,7 +20,10 @@ from tests.repos import Repo
 
 T = TypeVar("T")
 # Where MLflow keeps addresses of artifacts: absolute ones, where it writes files itself.
-_ADDRESSES = {"experiments": "artifact_location", "runs": "artifact_uri"}
+_ADDRESSES = (
+    ("experiments", "artifact_location"), ("runs", "artifact_uri"),
+    ("model_versions", "source"), ("model_versions", "storage_location"),
+)  # fmt: skip
 
 
 def made(folder: Path, template: Path, make: Callable[[Repo], Any]) -> None:
@@ -45,7 +48,7 @@ def copied(folder: Path, target: Path) -> tuple[Repo, Any]:
 
 def _moved_tracker(root: Path, old: str, new: str) -> None:
     with closing(sqlite3.connect(root / "mlflow.db")) as database, database:
-        for table, column in _ADDRESSES.items():
+        for table, column in _ADDRESSES:
             database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
     for document in root.glob("mlruns/*/artifacts/anchored/run.json"):
         document.write_text(document.read_text().replace(old, new))
@@ -58,5 +61,5 @@ def _moved(result: T, old: str, new: str) -> T:
         environment = result.environment
         return RunRecord.from_json(json.loads(document)).with_(environment=environment)  # type: ignore[return-value]
     if isinstance(result, tuple | list):
-        return type(result)(_moved(item, old, new) for item in result)  # type: ignore[return-value]
+        return type(result)(_moved(item, old, new) for item in result)
     return result

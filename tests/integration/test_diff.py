@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from anchored.diff.diff import diff_runs
 from anchored.history.find import found
+from anchored.records import RunRecord
 from tests.repos import Repo, result_of
 
 NUMBERS = "".join(f"{n}\n" for n in range(100))
@@ -33,8 +35,10 @@ def nothing_but(document: Any, *parts: str) -> None:
     assert said == set(parts)
 
 
-@pytest.fixture
-def folder(repo: Repo) -> Repo:
+Pair = tuple[Repo, tuple[RunRecord, RunRecord]]
+
+
+def on_a_folder(repo: Repo) -> Repo:
     """A repo whose input is a folder of three files, one of them deeper."""
     for name, content in {"a.txt": "1\n", "b.txt": "2\n", "deep/c.txt": "3\n"}.items():
         repo.write(f"data/parts/{name}", content)
@@ -55,6 +59,35 @@ def change_parts(repo: Repo) -> None:
     repo.write("data/parts/deep/d é.txt", "44\n")
 
 
+@pytest.fixture
+def folder(repo: Repo) -> Repo:
+    return on_a_folder(repo)
+
+
+def changed_folder(repo: Repo) -> tuple[RunRecord, RunRecord]:
+    """Two runs, with the changes of `change_parts` between them."""
+    one = on_a_folder(repo).run("one")
+    change_parts(repo)
+    return one, repo.run("two")
+
+
+@pytest.fixture
+def parts(prepared_by: Callable[..., Pair]) -> Pair:
+    return prepared_by(changed_folder)
+
+
+def changed_file(repo: Repo) -> tuple[RunRecord, RunRecord]:
+    """Two runs, with more in their input the second time."""
+    one = repo.run("one")
+    repo.write("data/numbers.csv", MORE)
+    return one, repo.run("two")
+
+
+@pytest.fixture
+def pair(prepared_by: Callable[..., Pair]) -> Pair:
+    return prepared_by(changed_file)
+
+
 CHANGED_PARTS = [
     {"path": "data/parts/a.txt", "change": "changed", "from": 2, "to": 5},
     {"path": "data/parts/b.txt", "change": "removed", "from": 2, "to": None},
@@ -62,8 +95,8 @@ CHANGED_PARTS = [
 ]
 
 
-def test_the_same_run_twice_differs_in_nothing(repo: Repo) -> None:
-    repo.run("one")
+def test_the_same_run_twice_differs_in_nothing(sealed: tuple[Repo, RunRecord]) -> None:
+    repo, _ = sealed
     repo.run("two")
     document = diffed(repo, patch=True)
     nothing_but(document)
@@ -71,10 +104,8 @@ def test_the_same_run_twice_differs_in_nothing(repo: Repo) -> None:
     nothing_but(diffed(repo, "one", "one"))
 
 
-def test_a_changed_file_is_told_with_its_sizes_and_so_is_the_model(repo: Repo) -> None:
-    one = repo.run("one")
-    repo.write("data/numbers.csv", MORE)
-    two = repo.run("two")
+def test_a_changed_file_is_told_with_its_sizes_and_so_is_the_model(pair: Pair) -> None:
+    repo, (one, two) = pair
     document = diffed(repo)
     nothing_but(document, "data", "metrics")
     assert document["data"] == [
@@ -93,10 +124,8 @@ def test_a_changed_file_is_told_with_its_sizes_and_so_is_the_model(repo: Repo) -
     assert document["code"]["from"] != document["code"]["to"]
 
 
-def test_the_files_of_a_folder_that_came_went_and_changed(folder: Repo) -> None:
-    folder.run("one")
-    change_parts(folder)
-    folder.run("two")
+def test_the_files_of_a_folder_that_came_went_and_changed(parts: Pair) -> None:
+    folder, _ = parts
     data = diffed(folder)["data"]
     assert [output["path"] for output in data] == ["data/parts", "models/model.bin"]
     assert data[0]["files"] == CHANGED_PARTS
@@ -107,10 +136,8 @@ def empty_cache(repo: Repo) -> None:
     shutil.rmtree(repo.root / ".dvc/cache")
 
 
-def test_a_folder_is_told_from_the_remote_where_the_cache_is_cold(folder: Repo) -> None:
-    folder.run("one")
-    change_parts(folder)
-    folder.run("two")
+def test_a_folder_is_told_from_the_remote_where_the_cache_is_cold(parts: Pair) -> None:
+    folder, _ = parts
     empty_cache(folder)
     assert diffed(folder)["data"][0]["files"] == CHANGED_PARTS
     # Only listings have come.
@@ -119,10 +146,8 @@ def test_a_folder_is_told_from_the_remote_where_the_cache_is_cold(folder: Repo) 
     assert all(p.name.endswith(".dir") for p in here)
 
 
-def test_a_listing_that_nobody_has_is_said_and_the_rest_told(folder: Repo) -> None:
-    one = folder.run("one")
-    change_parts(folder)
-    folder.run("two")
+def test_a_listing_that_nobody_has_is_said_and_the_rest_told(parts: Pair) -> None:
+    folder, (one, _) = parts
     empty_cache(folder)
     md5 = one.data[0].md5
     (folder.store / "files/md5" / md5[:2] / md5[2:]).unlink()
@@ -134,10 +159,8 @@ def test_a_listing_that_nobody_has_is_said_and_the_rest_told(folder: Repo) -> No
     assert document["metrics"]["total"]["change"] == 1044 - 3
 
 
-def test_a_remote_that_is_gone_leaves_the_rest_to_be_told(folder: Repo) -> None:
-    folder.run("one")
-    change_parts(folder)
-    folder.run("two")
+def test_a_remote_that_is_gone_leaves_the_rest_to_be_told(parts: Pair) -> None:
+    folder, _ = parts
     empty_cache(folder)
     folder.store.rename(folder.store.with_name("elsewhere"))
     folder.store.write_text("no folder")
@@ -171,8 +194,8 @@ def test_changed_code_without_what_dvc_writes(repo: Repo) -> None:
     assert ".gitignore" not in patch
 
 
-def test_a_gitignore_that_the_user_changed_is_code(repo: Repo) -> None:
-    repo.run("one")
+def test_a_gitignore_that_the_user_changed_is_code(sealed: tuple[Repo, RunRecord]) -> None:
+    repo, _ = sealed
     repo.write(".gitignore", (repo.root / ".gitignore").read_text() + "*.tmp\n")
     repo.commit()
     repo.run("two")
@@ -195,9 +218,9 @@ def test_params_and_metrics_with_their_change(repo: Repo) -> None:
 
 
 def test_the_environment_by_package_and_variable(
-    repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sealed: tuple[Repo, RunRecord], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    repo.run("one")
+    repo, _ = sealed
     (tmp_path / "site/tiny-1.0.dist-info").mkdir(parents=True)
     (tmp_path / "site/tiny-1.0.dist-info/METADATA").write_text("Name: tiny\nVersion: 1.0\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
@@ -211,10 +234,8 @@ def test_the_environment_by_package_and_variable(
     }
 
 
-def test_a_lost_commit_is_said_and_the_rest_told(repo: Repo) -> None:
-    repo.run("one")
-    repo.write("data/numbers.csv", MORE)
-    two = repo.run("two")
+def test_a_lost_commit_is_said_and_the_rest_told(pair: Pair) -> None:
+    repo, (_, two) = pair
     lost = "0123456789" * 4
     repo.git("push", "--quiet", "origin", f":{two.git.ref}")
     repo.git("update-ref", "-d", two.git.ref)

@@ -32,7 +32,7 @@ def test_the_flow_run_carries_commit_and_hashes(
     repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
 ) -> None:
     name = "a name with 'quotes', {braces}, /slashes/ and é"
-    done = repo.anchored_started("run", name, "-p", "power=2", "--json", **prefect_server.env)
+    done = repo.anchored("run", name, "-p", "power=2", "--json", **prefect_server.env)
     document = result_of(done)
     run = repo.runs()[0]
     assert_sealed(repo, run)
@@ -100,7 +100,7 @@ def test_wrong_use_starts_no_flow(
 
 
 def test_without_an_answer_from_prefect_nothing_is_begun(repo: Repo) -> None:
-    done = repo.anchored_started("run", "one", PREFECT_API_URL="http://127.0.0.1:9/api")
+    done = repo.anchored("run", "one", PREFECT_API_URL="http://127.0.0.1:9/api")
     assert done.returncode == 3, done.stderr
     assert "the Prefect server" in done.stderr
     assert "Traceback" not in done.stderr

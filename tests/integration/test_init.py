@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from anchored.decisions.starter import imports_wandb_alone
 from anchored.errors import WrongUse
 from anchored.workspace.open import init, open_repo
 from tests.proof import assert_sealed
@@ -80,14 +81,20 @@ def test_a_script_that_logs_to_wandb_gets_wandb(plain: Repo) -> None:
     assert init(plain.root, remote=None, untrack=False).done == ()
 
 
-@pytest.mark.parametrize("script", [
-    "import mlflow, os\nimport wandb\n", "print('import wandb')\n", "from mlflow import start_run\n",
-])  # fmt: skip
-def test_any_other_script_gets_mlflow(plain: Repo, script: str) -> None:
-    plain.write("train.py", script)
+def test_any_other_script_gets_mlflow(plain: Repo) -> None:
+    plain.write("train.py", "import mlflow, os\nimport wandb\n")
     init(plain.root, remote=None, untrack=False)
     tracker = tomllib.loads((plain.root / "anchored.toml").read_text())["tracker"]
     assert tracker == {"kind": "mlflow", "uri": "sqlite:///mlflow.db"}
+
+
+@pytest.mark.parametrize(("script", "alone"), [
+    ("import numpy\nimport wandb\n", True), ("    from wandb import init\n", True),
+    ("import mlflow, os\nimport wandb\n", False), ("print('import wandb')\n", False),
+    ("from mlflow import start_run\n", False),
+])  # fmt: skip
+def test_what_a_script_imports_says_where_it_logs(script: str, alone: bool) -> None:
+    assert imports_wandb_alone(script) is alone
 
 
 def test_existing_pointers_become_inputs_and_model(plain: Repo) -> None:

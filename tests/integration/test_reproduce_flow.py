@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
+from anchored.records import RunRecord
 from tests.integration.test_reproduce import NOISY, forget_cache, object_of
 from tests.repos import Repo, result_of
 from tests.services.mlflow_server import MlflowServer
@@ -87,9 +86,9 @@ def test_a_result_that_does_not_hold_has_exit_code_1(
 
 
 def test_what_is_lost_is_a_verdict_and_what_is_silent_a_failed_service(
-    repo: Repo, prefect_server: PrefectServer, api: Callable[..., Any]
+    sealed: tuple[Repo, RunRecord], prefect_server: PrefectServer, api: Callable[..., Any]
 ) -> None:
-    run = repo.run("one")
+    repo, run = sealed
     forget_cache(repo)
     kept = object_of(repo, run.data[0].md5)
     kept.rename(repo.store.with_name("kept"))
@@ -109,22 +108,22 @@ def test_what_is_lost_is_a_verdict_and_what_is_silent_a_failed_service(
     assert "\nhint: " in flow_run["state"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["nobody"], "no run answers to 'nobody'"),
-        (["one", "--tolerance", "total"], "METRIC=NUMBER"),
-        (["one", "--tolerance", "accuracy=1"], "has no metric 'accuracy'"),
-        (["one", "--repeat", "0"], "at least 1"),
-        (["@champion"], "alias"),
-    ],
-)
+WRONG = [
+    (["nobody"], "no run answers to 'nobody'"),
+    (["one", "--tolerance", "total"], "METRIC=NUMBER"),
+    (["one", "--tolerance", "accuracy=1"], "has no metric 'accuracy'"),
+    (["one", "--repeat", "0"], "at least 1"),
+    (["@champion"], "alias"),
+]
+
+
 def test_wrong_use_is_named_and_makes_no_run(
-    repo: Repo, prefect_server: PrefectServer, arguments: list[str], said: str
+    sealed: tuple[Repo, RunRecord], prefect_server: PrefectServer
 ) -> None:
-    repo.run("one")
-    done = repo.anchored("reproduce", *arguments, **prefect_server.env)
-    assert done.returncode == 2, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    repo, _ = sealed
+    for arguments, said in WRONG:
+        done = repo.anchored("reproduce", *arguments, **prefect_server.env)
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
     assert len(repo.runs()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from anchored.errors import (
     WrongUse,
 )
 from anchored.ports import Silent
+from anchored.records import RunRecord
 from anchored.retrain import gate
 from anchored.retrain.equal_run import equal_run
 from anchored.retrain.refresh import refreshed
@@ -27,6 +29,7 @@ from tests.killed import assert_cache_is_whole
 from tests.proof import assert_sealed
 from tests.repos import Repo, pointers_at
 
+Sealed = tuple[Repo, RunRecord]
 # Brings one more number every time that the archive has one.
 FETCH = """\
 import os, pathlib
@@ -45,18 +48,55 @@ registered_model = "sums_model"
 """
 
 
-@pytest.fixture
-def archive(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where new numbers come from; the repo fetches from there, and has a gate."""
-    file = tmp_path / "archive"
-    file.write_text("1000\n")
-    monkeypatch.setenv("ARCHIVE", str(file))
+def with_gate(repo: Repo) -> None:
+    """The repo fetches from an archive, and has a gate."""
     repo.write("fetch.py", FETCH)
     inputs = 'inputs = ["data/numbers.csv"]'
     repo.configure(inputs, f'{inputs}\nrefresh = "python fetch.py"')
     repo.write("anchored.toml", (repo.root / "anchored.toml").read_text() + RETRAIN)
     repo.commit("Set up retraining")
+
+
+def retrained_once(repo: Repo) -> RunRecord:
+    """A champion, trained with the archive's number besides what was there."""
+    with_gate(repo)
+    archive = repo.root.parent / "archive"
+    archive.write_text("1000\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCHIVE", str(archive))
+        return repo.retrain("one").run
+
+
+def brought_by_hand(repo: Repo) -> RunRecord:
+    """A run on all that the archive has."""
+    with_gate(repo)
+    repo.write("data/numbers.csv", "1\n1000\n")
+    return repo.run("one")
+
+
+@pytest.fixture
+def champ(archive_file: Path, prepared_by: Callable[..., Sealed]) -> Sealed:
+    return prepared_by(retrained_once)
+
+
+@pytest.fixture
+def current(archive_file: Path, prepared_by: Callable[..., Sealed]) -> Sealed:
+    return prepared_by(brought_by_hand)
+
+
+@pytest.fixture
+def archive_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where new numbers come from."""
+    file = tmp_path / "archive"
+    file.write_text("1000\n")
+    monkeypatch.setenv("ARCHIVE", str(file))
     return file
+
+
+@pytest.fixture
+def archive(repo: Repo, archive_file: Path) -> Path:
+    with_gate(repo)
+    return archive_file
 
 
 def fresh(repo: Repo) -> Fresh:
@@ -123,9 +163,10 @@ def test_inputs_of_the_first_run_may_come_from_refresh_alone(repo: Repo, archive
         repo.retrain("two")
 
 
-def test_training_is_skipped_where_it_would_only_repeat_a_run(repo: Repo, archive: Path) -> None:
-    repo.write("data/numbers.csv", "1\n1000\n")
-    repo.run("one")
+def test_training_is_skipped_where_it_would_only_repeat_a_run(
+    current: Sealed, archive_file: Path
+) -> None:
+    repo, _ = current
     assert equal(repo) == "one"
     repo.run("other", params={"power": 2})
     assert equal(repo) == "one"
@@ -140,15 +181,14 @@ def test_training_is_skipped_where_it_would_only_repeat_a_run(repo: Repo, archiv
     repo.git("rm", "--quiet", "README")
     repo.git("commit", "--quiet", "--message", "Back")
     assert equal(repo) == "one"  # whatever the commit
-    archive.write_text("1001\n")
+    archive_file.write_text("1001\n")
     assert equal(repo) is None
 
 
 def test_another_environment_is_another_run(
-    repo: Repo, archive: Path, monkeypatch: pytest.MonkeyPatch
+    current: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repo.write("data/numbers.csv", "1\n1000\n")
-    repo.run("one")
+    repo, _ = current
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     told: list[str] = []
     monkeypatch.setattr(Silent, "say", lambda _self, text: told.append(text))
@@ -256,10 +296,8 @@ def test_a_champion_that_nobody_can_compare_with_is_not_replaced(repo: Repo, arc
     assert repo.retrain("two").outcome == Outcome.PROMOTED
 
 
-def test_a_decision_is_made_again_where_another_became_champion_meanwhile(
-    repo: Repo, archive: Path
-) -> None:
-    repo.retrain("one")
+def test_a_decision_is_made_again_where_another_became_champion_meanwhile(champ: Sealed) -> None:
+    repo, _ = champ
     repo.write("data/numbers.csv", "9000\n")
     best = repo.run("best")
     workspace, run = repo.open(), repo.run("middle", params={"power": 1})
@@ -272,9 +310,9 @@ def test_a_decision_is_made_again_where_another_became_champion_meanwhile(
     assert champion(repo) == best.run_id
 
 
-def test_a_decision_survives_a_cut_behind_the_promotion(repo: Repo, archive: Path) -> None:
-    repo.retrain("one")
-    archive.write_text("5000\n")
+def test_a_decision_survives_a_cut_behind_the_promotion(champ: Sealed, archive_file: Path) -> None:
+    repo, _ = champ
+    archive_file.write_text("5000\n")
     first = repo.retrain("two")
     repo.open().tracker.log(first.run.run_id, tags={"anchored.gate": "pending"})
     again = repo.retrain("three")
