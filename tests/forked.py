@@ -39,6 +39,14 @@ def dvc(*args: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedPr
     return _captured(_run_dvc, args, cwd, env)
 
 
+def begun(*args: str, cwd: Path, env: Mapping[str, str]) -> Any:
+    """The process in which `anchored` with these arguments has begun, heard by nobody."""
+    command = (_run_anchored, (os.devnull,) * 3, str(cwd), [*args])
+    process = _server.Process(target=_in_environment, args=(dict(env), _as_command, *command))
+    process.start()
+    return process
+
+
 def started(target: Callable[..., None], *args: Any) -> Any:
     """A process that has begun to run a function, in the test's environment."""
     process = _server.Process(target=_in_environment, args=(dict(os.environ), target, *args))

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,6 +23,7 @@ from anchored.run import log as log_run
 from anchored.run import open as open_run
 from anchored.run import train, version_data
 from anchored.run.fail import may_be_resumed
+from tests.forked import begun
 from tests.killed import (
     assert_nothing_is_left,
     assert_published_is_whole,
@@ -42,7 +44,7 @@ SLEEPING = """\
 import subprocess, sys, time
 child = [sys.executable, "-c", "import time; time.sleep(300)"]
 subprocess.Popen(child, start_new_session=True)
-print("at work", flush=True)
+open({at_work!r}, "w").close()
 time.sleep(300)
 """
 GONE = "The process of this flow run is gone."
@@ -158,18 +160,34 @@ def command(repo: Repo, *args: str, **env: str) -> Iterator[subprocess.Popen[str
         end_trainings(repo)
 
 
-def in_training(repo: Repo) -> Callable[[], bool]:
-    return lambda: len(trainings(repo)) >= 3  # the shell, the script and its child
+@contextmanager
+def command_to_kill(repo: Repo, *args: str, **env: str) -> Iterator[Any]:
+    """As `command`, for the end that asks nothing of the process: it is forked, not started."""
+    process = begun(*args, cwd=repo.root, env={**os.environ, **env})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+        end_trainings(repo)
+
+
+def sleep_in_training(repo: Repo) -> Path:
+    """What training makes when it, a shell, has a script and that a child; it does not end."""
+    at_work = repo.root.parent / "at work"
+    repo.script(SLEEPING.format(at_work=str(at_work)))
+    return at_work
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_training_is_recorded_and_gone(
     repo: Repo, prefect_server: PrefectServer, number: signal.Signals
 ) -> None:
-    repo.script(SLEEPING)
+    at_work = sleep_in_training(repo)
     before = theirs(repo)
     with command(repo, "run", "one", **prefect_server.env) as process:
-        wait_for(in_training(repo))
+        wait_for(at_work.exists)
+        assert len(trainings(repo)) >= 3
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 130, said
@@ -186,11 +204,12 @@ def test_an_interrupted_training_is_recorded_and_gone(
 def test_a_killed_command_is_closed_as_failed_by_resume(
     repo: Repo, prefect_server: PrefectServer
 ) -> None:
-    repo.script(SLEEPING)
-    with command(repo, "run", "one", **prefect_server.env) as process:
-        wait_for(in_training(repo))
+    at_work = sleep_in_training(repo)
+    with command_to_kill(repo, "run", "one", **prefect_server.env) as process:
+        wait_for(at_work.exists)
+        assert len(trainings(repo)) >= 3
         process.kill()
-        process.wait()
+        process.join()
         flow_run = repo.runs()[0].prefect.flow_run_id
         assert Flows(prefect_server).get(flow_run)["state_type"] == "RUNNING"
         done = repo.anchored("resume", "--json", **prefect_server.env)
@@ -209,10 +228,10 @@ def test_a_killed_command_is_taken_up_and_its_flow_run_crashed(
     pushing = repo.root.parent / "pushing"
     hook.write_text(f"#!/bin/sh\ntouch {pushing}\nwhile [ -e {pushing} ]; do sleep 0.1; done\n")
     hook.chmod(0o755)
-    with command(repo, "run", "one", **prefect_server.env) as process:
+    with command_to_kill(repo, "run", "one", **prefect_server.env) as process:
         wait_for(pushing.exists)
         process.kill()
-        process.wait()
+        process.join()
     hook.unlink()
     pushing.unlink()
     flow_run = repo.runs()[0].prefect.flow_run_id
