@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,9 @@ import pytest
 
 from anchored.adapters.dvc import export as handing_out
 from anchored.adapters.dvc.store import DvcStore
-from anchored.cli.render import print_json
 from anchored.decisions.restoring import WantedFile
-from anchored.errors import AnchoredError, BadInput, ObjectLost, WrongUse
-from anchored.records import Pointer, RunRecord
+from anchored.errors import AnchoredError, ObjectLost, WrongUse
+from anchored.records import RunRecord
 from anchored.restore.restore import restored
 from anchored.system.files import stamp_of
 from tests.contract.remotes import QUIET, forget, store
@@ -319,60 +316,6 @@ def test_no_folder_of_git_or_dvc_is_written_to(repo: Repo, run: RunRecord) -> No
             restored(repo.open(), "one", str(repo.root / to))
 
 
-# --- hostile lineage ------------------------------------------------------------------------------
-
-
-def listing_of(repo: Repo, *entries: dict[str, object]) -> Pointer:
-    """A folder whose listing is in the cache, as somebody else made it."""
-    content = json.dumps(entries).encode()
-    md5 = hashlib.md5(content).hexdigest()
-    file = repo.root / ".dvc/cache/files/md5" / md5[:2] / f"{md5[2:]}.dir"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
-    return Pointer("data/set", f"{md5}.dir")
-
-
-@pytest.mark.parametrize(
-    "path", ["../../out", "/tmp/out", "a/../../../out", "..", "a//b", "", ".", "a\0b"]
-)
-def test_a_listing_cannot_lead_out_of_its_folder(
-    repo: Repo, run: RunRecord, tmp_path: Path, path: str
-) -> None:
-    hostile = listing_of(repo, {"md5": run.data[0].md5, "relpath": path})
-    with pytest.raises(BadInput, match="leaves the folder"):
-        store(repo).hand_out([hostile], tmp_path / "to", QUIET)
-    assert not (tmp_path / "to").exists()
-
-
-def test_a_listing_that_makes_no_sense_is_refused(
-    repo: Repo, run: RunRecord, tmp_path: Path
-) -> None:
-    md5 = run.data[0].md5
-    for entries in (
-        [{"md5": "../../../train.py", "relpath": "x"}],
-        [{"md5": f"{md5}.dir", "relpath": "x"}],
-        [{"md5": None, "relpath": "x"}],
-        [{"md5": md5}],
-        [{"md5": md5, "relpath": "x"}, {"md5": md5, "relpath": "x/y"}],
-    ):
-        with pytest.raises(BadInput):
-            store(repo).hand_out([listing_of(repo, *entries)], tmp_path / "to", QUIET)
-    for path in ("../out", "/tmp/out", ".git/hooks", ".dvc/config"):
-        with pytest.raises(BadInput):
-            store(repo).hand_out([replace(run.data[0], path=path)], tmp_path / "to", QUIET)
-    assert not (tmp_path / "to").exists()
-
-
-def test_a_file_name_need_not_be_unicode(
-    repo: Repo, run: RunRecord, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    odd = listing_of(repo, {"md5": run.data[0].md5, "relpath": "\udcff.csv"})
-    files = store(repo).hand_out([odd], tmp_path / "to", QUIET)
-    assert os.listdir(os.fsencode(tmp_path / "to/data/set")) == [b"\xff.csv"]
-    print_json([file.path for file in files])
-    assert json.loads(capsys.readouterr().out) == ["data/set/\udcff.csv"]
-
-
 def test_a_run_made_by_hand_is_restored_though_its_commit_is_gone(
     repo: Repo, run: RunRecord, tmp_path: Path
 ) -> None:
@@ -437,30 +380,3 @@ def test_a_call_that_fails_for_good_leaves_nothing_behind(
     monkeypatch.undo()
     store(repo).hand_out(pointers, to, QUIET)
     assert_restored(to, repo, run)
-
-
-def test_memory_does_not_grow_with_the_size_of_a_file(plain: Repo, tmp_path: Path) -> None:
-    large = plain.root / "data/large.bin"
-    with large.open("wb") as file:
-        for n in range(300):
-            file.write(bytes([n % 251]) * 1_000_000)
-    pointer = store(plain).add(large, "data/large.bin", QUIET)
-    store(plain).push([pointer], QUIET)
-    large.unlink()
-    script = """
-import resource, sys
-from pathlib import Path
-from anchored.adapters.dvc.store import DvcStore
-from anchored.ports import Silent
-from anchored.records import Pointer
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-DvcStore(Path.cwd()).hand_out([Pointer("data/large.bin", sys.argv[1])], Path(sys.argv[2]), Silent())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 10_000, "it counts kilobytes"
-    for place in ("warm", "cold"):
-        argv = [sys.executable, "-c", script, pointer.md5, str(tmp_path / place)]
-        done = subprocess.run(argv, cwd=plain.root, capture_output=True, text=True, check=True)
-        assert int(done.stdout) < 60_000, f"{done.stdout} KB more, {place}"
-        assert (tmp_path / place / "data/large.bin").stat().st_size == 300_000_000
-        shutil.rmtree(plain.root / ".dvc/cache", ignore_errors=True)
