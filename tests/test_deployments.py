@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from anchored.records import RunRecord
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo
 from tests.services.git_server import GitServer
 from tests.services.mlflow_server import MlflowServer
 from tests.services.prefect_server import PrefectServer
-from tests.services.prefect_worker import Flows, deploy, prefect, worker
+from tests.services.prefect_worker import Flows, deploy, worker
 from tests.services.process import wait_for
 
 Api = Callable[..., Any]
@@ -32,7 +33,7 @@ RETRAIN = """
 metric = "total"
 goal = "max"
 minimum_improvement = 10
-registered_model = "sums_model"
+registered_model = "by_url_model"
 """
 
 
@@ -42,6 +43,19 @@ def set_up_retraining(repo: Repo) -> None:
     repo.configure(inputs, f'{inputs}\nrefresh = "python fetch.py"')
     repo.write("anchored.toml", (repo.root / "anchored.toml").read_text() + RETRAIN)
     repo.commit("Set up retraining")
+
+
+def behind_a_url(repo: Repo, git_server: GitServer, tracker: str) -> Path:
+    """Leads a repo's remotes and its tracker to where others reach them; its folder on the server."""
+    repo.configure("[train.params]", f'[tracker]\nuri = "{tracker}"\n\n[train.params]')
+    repo.configure('"sums"', '"by_url"')
+    repo.dvc("remote", "modify", "store", "url", str(repo.store))
+    origin = git_server.create("by-url")
+    repo.git("remote", "set-url", "origin", git_server.url_of("by-url"))
+    repo.commit("Move")
+    repo.git("push", "--quiet", "origin", "main")
+    shutil.rmtree(repo.origin)
+    return origin
 
 
 def artifacts_of(api: Api, flow_run: dict[str, Any]) -> dict[str, Any]:
@@ -57,38 +71,47 @@ def as_rows(artifact: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.timeout(900)  # a process for each flow run: 180 s beside other tests
-def test_a_worker_reproduces_by_name_and_retrains_on_schedule(
-    repo: Repo, prefect_server: PrefectServer, api: Api, tmp_path: Path
+def test_a_worker_with_nothing_but_a_url_retrains_and_reproduces_by_name(  # noqa: PLR0917 - fixtures
+    repo: Repo,
+    prefect_server: PrefectServer,
+    mlflow_server: MlflowServer,
+    git_server: GitServer,
+    api: Api,
+    tmp_path: Path,
 ) -> None:
-    set_up_retraining(repo)
-    archive = tmp_path / "archive"
+    go, home, archive = tmp_path / "go", tmp_path / "home", tmp_path / "archive"
+    go.touch()
     archive.write_text("".join(f"{n}\n" for n in range(100)))
-    run = repo.run("experiment_v1")
-    repo.promote("experiment_v1")
+    set_up_retraining(repo)
+    repo.script(
+        f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.1)\n{SCRIPT}"
+    )
+    origin = behind_a_url(repo, git_server, mlflow_server.url)
     deploy(prefect_server)
-    assert_deployed(prefect_server)
-    home = tmp_path / "home"
+    assert_deployed(api)
     home.mkdir()
+    own = {"HOME": str(home), "ANCHORED_REPO": git_server.url_of("by-url"), "ARCHIVE": str(archive)}
     flows = Flows(prefect_server)
-    with worker(
-        prefect_server, home, HOME=str(home), ANCHORED_REPO=str(repo.root), ARCHIVE=str(archive)
-    ):
-        reproduction = flows.ended(flows.start("reproduce/by-name", run_name=run.name))
-        assert (reproduction["state_type"], reproduction["name"]) == ("COMPLETED", run.name)
-        assert {f"commit:{run.git.commit[:12]}", f"data:{run.data[0].md5[:12]}",
-                f"model:{run.model[0].md5[:12]}", f"run:{run.name}"} <= set(reproduction["tags"])  # fmt: skip
-        assert reproduction["labels"]["git_commit"] == run.git.commit
-        assert reproduction["labels"]["dvc_data_md5/data/numbers.csv"] == run.data[0].md5
-        shown = artifacts_of(api, reproduction)
-        assert as_rows(shown["verdict"])["verdict"] == "identical"
-        assert as_rows(shown["lineage"])["commit"] == run.git.commit
-
-        flows.schedule("retrain/nightly", seconds=10)
+    with worker(prefect_server, home, **own):
+        tonight = flows.ended(flows.start("retrain/nightly", run_name="tonight"))
+        assert tonight["state_name"] == "Promoted", flows.log(tonight["id"])
+        (run,) = repo.runs()
+        assert run.name == "tonight"
+        a_run_is_reproduced_by_name(api, flows, run)
+        flows.schedule("retrain/nightly", seconds=20)
         skipped = told(api, prefect_server, "Skipped")
-        assert skipped["name"] == "experiment_v1"  # the run that it would have repeated
+        assert skipped["name"] == run.name  # the run that it would have repeated
+        go.unlink()
         archive.write_text("".join(f"{n}\n" for n in range(101)))
-        promoted = told(api, prefect_server, "Promoted")
+        wait_for(lambda: is_in_training(api, flows), 240, interval=0.5)
+        # What the next one will find; and somebody else has not gone home yet.
         archive.write_text("".join(f"{n}\n" for n in (*range(101), 9)))
+        repo.git("pull", "--quiet", "origin", "main")
+        repo.write("notes.md", "late\n")
+        theirs = repo.commit("Take notes")
+        repo.git("push", "--quiet", "origin", "main")
+        go.touch()
+        promoted = told(api, prefect_server, "Promoted")
         refused = told(api, prefect_server, "Refused")
         flows.schedule("retrain/nightly", None)
     flows.forget_waiting("nightly")
@@ -100,17 +123,45 @@ def test_a_worker_reproduces_by_name_and_retrains_on_schedule(
     assert (gate["decision"], gate["improvement"], gate["model version"]) == (
         "passed",
         "100",
-        "sums_model 2",
+        "by_url_model 2",
     )
     last, better, *_ = [r for r in repo.runs() if not r.reproduces]
     assert (last.name, better.name) == (refused["name"], promoted["name"])
-    assert repo.open().tracker.run_of_alias("sums_model", "champion") == better.run_id
+    assert repo.open().tracker.run_of_alias("by_url_model", "champion") == better.run_id
+    repo.git("fetch", "--quiet", "origin", "refs/anchored/runs/*:refs/anchored/runs/*")
     assert_sealed(repo, better)
+    assert repo.git("rev-parse", better.git.ref, cwd=origin) == better.git.commit
+    on_branch = repo.git("rev-list", "main", cwd=origin).split()
+    assert {theirs, better.git.commit, better.git.source_commit} <= set(on_branch)
+    assert repo.git("show", "main:notes.md", cwd=origin) == "late"
 
 
-def assert_deployed(server: PrefectServer) -> None:
+def is_in_training(api: Api, flows: Flows) -> bool:
+    """Whether a scheduled retrain has its inputs, and trains until it may go on."""
+    query = {
+        "deployments": {"name": {"any_": ["nightly"]}},
+        "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}},
+    }
+    running = [run["id"] for run in api("flow_runs/filter", **query)]
+    return any("inputs are whole" in line for run in running for line in flows.log(run))
+
+
+def a_run_is_reproduced_by_name(api: Api, flows: Flows, run: RunRecord) -> None:
+    flow_run = flows.start("reproduce/by-name", run_name=run.name)
+    reproduction = flows.ended(flow_run)
+    assert (reproduction["state_name"], reproduction["name"]) == ("Completed", run.name)
+    assert {f"commit:{run.git.commit[:12]}", f"data:{run.data[0].md5[:12]}",
+            f"model:{run.model[0].md5[:12]}", f"run:{run.name}"} <= set(reproduction["tags"])  # fmt: skip
+    assert reproduction["labels"]["git_commit"] == run.git.commit
+    assert reproduction["labels"]["dvc_data_md5/data/numbers.csv"] == run.data[0].md5
+    shown = artifacts_of(api, reproduction)
+    assert as_rows(shown["verdict"])["verdict"] == "identical"
+    assert as_rows(shown["lineage"])["commit"] == run.git.commit
+
+
+def assert_deployed(api: Api) -> None:
     """Every deployment is there, and its form explains itself."""
-    listed = json.loads(prefect(server, "deployment", "ls", "--output", "json"))
+    listed = api("deployments/filter")
     by_name = {deployment["name"]: deployment for deployment in listed}
     assert {"on-demand", "nightly", "by-name", "weekly"} <= by_name.keys()
     for deployment in by_name.values():
@@ -134,59 +185,9 @@ def told(api: Api, server: PrefectServer, outcome: str) -> dict[str, Any]:
         "flow_runs": {"state": {"name": {"any_": [outcome]}}},
         "sort": "START_TIME_ASC",
     }
-    wait_for(lambda: bool(api("flow_runs/filter", **query)), 120, interval=0.5)
-    flow_run = dict(api("flow_runs/filter", **query)[0])
-    assert flow_run["auto_scheduled"]
-    return Flows(server).get(flow_run["id"])
 
+    def scheduled() -> list[dict[str, Any]]:
+        return [run for run in api("flow_runs/filter", **query) if run["auto_scheduled"]]
 
-@pytest.mark.timeout(600)
-def test_a_worker_with_nothing_but_a_url(
-    repo: Repo,
-    prefect_server: PrefectServer,
-    mlflow_server: MlflowServer,
-    git_server: GitServer,
-    tmp_path: Path,
-) -> None:
-    go, home, archive = tmp_path / "go", tmp_path / "home", tmp_path / "archive"
-    archive.write_text("1\n2\n3\n")
-    set_up_retraining(repo)
-    repo.script(
-        f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.1)\n{SCRIPT}"
-    )
-    repo.configure("[train.params]", f'[tracker]\nuri = "{mlflow_server.url}"\n\n[train.params]')
-    repo.configure('"sums"', '"by_url"')
-    repo.dvc("remote", "modify", "store", "url", str(repo.store))
-    server = git_server.create("by-url")
-    repo.git("remote", "set-url", "origin", git_server.url_of("by-url"))
-    repo.commit("Move")
-    repo.git("push", "--quiet", "origin", "main")
-    shutil.rmtree(repo.origin)
-    deploy(prefect_server)
-    home.mkdir()
-    own = {"HOME": str(home), "ANCHORED_REPO": git_server.url_of("by-url"), "ARCHIVE": str(archive)}
-    flows = Flows(prefect_server)
-    with worker(prefect_server, home, **own):
-        flow_run = flows.start("retrain/nightly", run_name="tonight")
-        wait_for(
-            lambda: (
-                any("inputs are whole" in line for line in flows.log(flow_run))
-                or flows.get(flow_run)["state_type"] == "FAILED"
-            ),
-            240,
-            interval=0.5,
-        )
-        # Somebody else has not gone home yet.
-        repo.write("notes.md", "late\n")
-        theirs = repo.commit("Take notes")
-        repo.git("push", "--quiet", "origin", "main")
-        go.touch()
-        assert flows.ended(flow_run)["state_name"] == "Promoted", flows.log(flow_run)
-        again = flows.start("reproduce/by-name", run_name="tonight")
-        assert flows.ended(again)["state_name"] == "Completed", flows.log(again)
-    (run,) = [r for r in repo.runs() if r.name == "tonight"]
-    assert repo.git("rev-parse", f"refs/anchored/runs/{run.run_id}", cwd=server) == run.git.commit
-    on_branch = repo.git("rev-list", "main", cwd=server).split()
-    assert {theirs, run.git.commit, run.git.source_commit} <= set(on_branch)
-    assert repo.git("show", "main:notes.md", cwd=server) == "late"
-    assert repo.tags(run.run_id)["anchored.verdict"] == "identical"
+    wait_for(lambda: bool(scheduled()), 120, interval=0.5)
+    return Flows(server).get(scheduled()[0]["id"])
