@@ -25,7 +25,7 @@ from tests.services.proxy import Proxy
 from tests.terminal import Terminal, at_terminal, of_home
 
 SLEEPING = "import time\nprint('at work', flush=True)\ntime.sleep(300)\n"
-STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: open({!r}, 'w').close())\n"
 RETRAIN = '\n[retrain]\nmetric = "total"\ngoal = "max"\nregistered_model = "sums_model"\n'
 
 
@@ -158,13 +158,14 @@ def test_ctrl_c_while_prefects_server_is_gone(
 
 
 def test_ctrl_c_twice_ends_at_once_and_resume_closes_the_run(
-    repo: Repo, prefect_server: PrefectServer
+    repo: Repo, prefect_server: PrefectServer, tmp_path: Path
 ) -> None:
-    repo.script(STUBBORN + SLEEPING)
+    asked = tmp_path / "asked to end"
+    repo.script(STUBBORN.format(str(asked)) + SLEEPING)
     with at_terminal(repo, "run", "one", **prefect_server.env) as terminal:
         terminal.wait_for(in_training(terminal))
         terminal.press_ctrl_c()
-        terminal.wait_for(lambda: "^C" in terminal.shown)
+        terminal.wait_for(asked.exists)  # two at once would be one
         terminal.press_ctrl_c()
         said = terminal.ended()
     assert_few_words(said)

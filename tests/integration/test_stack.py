@@ -23,6 +23,7 @@ from anchored import __version__
 from anchored.stack.processes import strays
 from anchored.stack.record import FOLDER, read_stack
 from anchored.system.own_folder import own_folder
+from tests.keyed import asked
 from tests.migrated import put_prefect_database
 from tests.repos import SCRIPT, Repo, result_of
 from tests.served import Served
@@ -64,11 +65,7 @@ def listening(port: int) -> bool:
 
 def prefect(up: dict[str, Any], path: str, body: dict[str, Any] | None = None) -> Any:
     """What Prefect's API answers who has the key, to a GET or with a body to a POST."""
-    login = httpx.BasicAuth(*Path(up["key"]).read_text().strip().split(":"))
-    method = "GET" if body is None else "POST"
-    answer = httpx.request(method, f"{up['api']}/{path}", json=body, timeout=30, auth=login)
-    assert answer.is_success, answer.text
-    return answer.json()
+    return asked(up["api"], Path(up["key"]).read_text().strip(), path, body)
 
 
 def flow_runs(up: dict[str, Any]) -> dict[str, str]:
@@ -87,8 +84,8 @@ def started_by_name(
 @pytest.mark.timeout(600)  # three starts of the stack: 90 s, more where others work as well
 def test_the_stack_from_its_first_start_to_its_end(stacked: Repo) -> None:
     repo = stacked
-    asked = repo.anchored_started("status")
-    assert (asked.returncode, "was never up" in asked.stderr) == (1, True)
+    told = repo.anchored_started("status")
+    assert (told.returncode, "was never up" in told.stderr) == (1, True)
     before = repo.git("status", "--porcelain")
 
     # What the user's own Prefect is set to is neither used nor changed.

@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, Page, expect
 from anchored.stack.processes import strays
 from anchored.stack.record import FOLDER, read_stack
 from tests.forked import in_process
+from tests.keyed import asked
 from tests.migrated import put_prefect_database
 from tests.repos import Repo, result_of
 from tests.services import require
@@ -112,11 +113,7 @@ class Up:
         return {"PREFECT_API_URL": self.said["api"], "PREFECT_API_AUTH_STRING": self.key}
 
     def asked(self, path: str, **body: Any) -> Any:
-        login = base64.b64encode(self.key.encode()).decode()
-        answer = httpx.post(f"{self.said['api']}/{path}", json=body, timeout=30,
-                            headers={"Authorization": f"Basic {login}"})  # fmt: skip
-        assert answer.is_success, answer.text
-        return answer.json()
+        return asked(self.said["api"], self.key, path, body)
 
     def deployment(self, name: str) -> str:
         (found,) = (d for d in self.asked("deployments/filter") if d["name"] == name)
