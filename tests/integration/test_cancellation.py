@@ -12,7 +12,7 @@ import pytest
 from anchored.journal import FOLDER, Step, new_key
 from anchored.records import FlowLink, TrackedRun
 from anchored.reproduce import reproduce
-from anchored.resume.close import close_dead, close_flow_runs
+from anchored.resume.flow_runs import close_dead, close_flow_runs
 from anchored.retrain.refresh import refreshed
 from anchored.run import open as open_run
 from tests.forked import started
