@@ -54,7 +54,7 @@ if work == "worktree":
     store.fetch([pointer], Silent())
     store.checkout([pointer], Path(to), Silent())
 else:
-    store.hand_out([pointer], Path(to), Silent())
+    store.export([pointer], Path(to), Silent())
 print(time.perf_counter() - begun)
 """
 

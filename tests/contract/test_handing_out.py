@@ -87,7 +87,7 @@ def test_what_is_pushed_is_handed_out_whole(
 def from_a_cold_cache_it_comes_straight_from_the_remote(
     pushed: tuple[Pointer, Pointer], repo: Repo, to: Path
 ) -> None:
-    files = store(repo).hand_out(pushed, to, QUIET)
+    files = store(repo).export(pushed, to, QUIET)
     assert_same(repo, to)
     for file in files:
         content = (to / file.path).read_bytes()
@@ -105,11 +105,11 @@ def what_a_lost_connection_left_is_completed(
         remote.use(repo, port=between.port)
     one = store(repo)
     with pytest.raises(RemoteFailed) as raised:
-        one.hand_out(pushed, to, Cutting(between))
+        one.export(pushed, to, Cutting(between))
     assert raised.value.transient, raised.value.message
     assert not (to / "data").exists(), "nothing has its name before all is whole"
     between.heal()
-    one.hand_out(pushed, to, QUIET)
+    one.export(pushed, to, QUIET)
     assert_same(repo, to)
     assert not list(to.glob(".anchored-*"))
 
@@ -125,7 +125,7 @@ def an_object_that_is_lost_is_named_and_all_else_is_there(
     remote.write(rotten, bytes(len(whole)))
     remote.delete(file.md5)
     with pytest.raises(ObjectLost) as raised:
-        store(repo).hand_out(pushed, to, QUIET)
+        store(repo).export(pushed, to, QUIET)
     assert f"lacks object {file.md5} of data/large.bin" in raised.value.message
     assert f"holds, corrupt, object {rotten} of data/set/" in raised.value.message
     there = [f for f in (to).rglob("*") if f.is_file()]
@@ -133,8 +133,8 @@ def an_object_that_is_lost_is_named_and_all_else_is_there(
         assert name.read_bytes() == (repo.root / name.relative_to(to)).read_bytes()
     assert len(there) in (4, 5), "one file, or two alike, are corrupt"
     remote.write(rotten, whole)
-    store(repo).hand_out([folder], to, QUIET)
+    store(repo).export([folder], to, QUIET)
     again = store(repo).add(repo.root / "data/large.bin", "data/large.bin", QUIET)
     store(repo).push([again], QUIET)
-    store(repo).hand_out(pushed, to, QUIET)
+    store(repo).export(pushed, to, QUIET)
     assert_same(repo, to)

@@ -46,16 +46,16 @@ def test_what_dvc_2_left_is_handed_out_and_verified(repo: Repo, tmp_path: Path, 
         file.write_bytes(bytes_)
     pointers = [Pointer("data/old.csv", old, hash_name=LEGACY_HASH),
                 Pointer("data/set", listed, hash_name=LEGACY_HASH)]  # fmt: skip
-    files = store(repo).hand_out(pointers, tmp_path / "to", QUIET)
+    files = store(repo).export(pointers, tmp_path / "to", QUIET)
     assert [(file.path, file.md5) for file in files] == [
         ("data/old.csv", old), ("data/set/deep/a.csv", old),
     ]  # fmt: skip
     for file in files:
         assert (tmp_path / "to" / file.path).read_bytes() == content
-    store(repo).hand_out(pointers, tmp_path / "to", QUIET)
+    store(repo).export(pointers, tmp_path / "to", QUIET)
     (home / old[:2] / old[2:]).write_bytes(b"1\r\n3\r\n")
     with pytest.raises(ObjectLost, match=old):
-        store(repo).hand_out(pointers, tmp_path / "again", QUIET)
+        store(repo).export(pointers, tmp_path / "again", QUIET)
     assert not [f for f in (tmp_path / "again").rglob("*") if f.is_file()]
 
 

@@ -379,5 +379,5 @@ def test_hashing_tells_how_far_it_is(single: Single) -> None:
     traces = steps.traces(workspace, steps.subjects(workspace, refs), refs)
     held = steps.holdings(workspace, traces)
     (batch,) = steps.batches(held, deep=True)
-    assert steps.rotten(workspace, batch) == {}
+    assert steps.find_corrupt(workspace, batch) == {}
     assert told[-1] == (sum(held.sizes.values()), sum(held.sizes.values()), "B")

@@ -388,7 +388,7 @@ def test_cut_off_anywhere_and_begun_again_there_is_one_version(registering: Repo
     repo = registering
     run, old = repo.run("one"), repo.run("old", params={"power": 2})
     promote(repo.open(), old, alias="champion")
-    points = [("store", "hand_out"), ("tracker", "register"), ("tracker", "set_alias")]
+    points = [("store", "export"), ("tracker", "register"), ("tracker", "set_alias")]
     for port, method in points:
         for when in ("before", "after"):
             workspace = repo.open()

@@ -183,7 +183,7 @@ def test_a_reflink_is_hashed_as_a_copy_is(repo: Repo, run: RunRecord, tmp_path: 
     pointers = (*run.data, *run.model)
     cached = objects(repo, "cache")[run.data[0].md5]
     spoil(cached)
-    one.hand_out(pointers, tmp_path / "to", QUIET)
+    one.export(pointers, tmp_path / "to", QUIET)
     assert_restored(tmp_path / "to", repo, run)
     from_remote = [source for source in one.reflinked if source.startswith(str(repo.store))]
     assert (len(one.reflinked), len(from_remote)) == (5, 1), "a corrupt one is made again"
@@ -374,9 +374,9 @@ def test_a_call_that_fails_for_good_leaves_nothing_behind(
     monkeypatch.setattr(handing_out._Work, "_is_copied", is_copied)
     pointers = (*run.data, *run.model)
     with pytest.raises((AnchoredError, OSError)):
-        store(repo).hand_out(pointers, to, QUIET)
+        store(repo).export(pointers, to, QUIET)
     assert not list(to.glob(".anchored-*"))
     assert not contents(to)
     monkeypatch.undo()
-    store(repo).hand_out(pointers, to, QUIET)
+    store(repo).export(pointers, to, QUIET)
     assert_restored(to, repo, run)

@@ -36,7 +36,7 @@ def test_a_listing_cannot_lead_out_of_its_folder(sealed: Sealed, tmp_path: Path,
     repo, run = sealed
     hostile = listing_of(repo, {"md5": run.data[0].md5, "relpath": path})
     with pytest.raises(BadInput, match="leaves the folder"):
-        store(repo).hand_out([hostile], tmp_path / "to", QUIET)
+        store(repo).export([hostile], tmp_path / "to", QUIET)
     assert not (tmp_path / "to").exists()
 
 
@@ -51,10 +51,10 @@ def test_a_listing_that_makes_no_sense_is_refused(sealed: Sealed, tmp_path: Path
         [{"md5": md5, "relpath": "x"}, {"md5": md5, "relpath": "x/y"}],
     ):
         with pytest.raises(BadInput):
-            store(repo).hand_out([listing_of(repo, *entries)], tmp_path / "to", QUIET)
+            store(repo).export([listing_of(repo, *entries)], tmp_path / "to", QUIET)
     for path in ("../out", "/tmp/out", ".git/hooks", ".dvc/config"):
         with pytest.raises(BadInput):
-            store(repo).hand_out([replace(run.data[0], path=path)], tmp_path / "to", QUIET)
+            store(repo).export([replace(run.data[0], path=path)], tmp_path / "to", QUIET)
     assert not (tmp_path / "to").exists()
 
 
@@ -63,7 +63,7 @@ def test_a_file_name_need_not_be_unicode(
 ) -> None:
     repo, run = sealed
     odd = listing_of(repo, {"md5": run.data[0].md5, "relpath": "\udcff.csv"})
-    files = store(repo).hand_out([odd], tmp_path / "to", QUIET)
+    files = store(repo).export([odd], tmp_path / "to", QUIET)
     assert os.listdir(os.fsencode(tmp_path / "to/data/set")) == [b"\xff.csv"]
     print_json([file.path for file in files])
     assert json.loads(capsys.readouterr().out) == ["data/set/\udcff.csv"]

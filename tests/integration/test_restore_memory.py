@@ -27,7 +27,7 @@ from anchored.adapters.dvc.store import DvcStore
 from anchored.ports import Silent
 from anchored.records import Pointer
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-DvcStore(Path.cwd()).hand_out([Pointer("data/large.bin", sys.argv[1])], Path(sys.argv[2]), Silent())
+DvcStore(Path.cwd()).export([Pointer("data/large.bin", sys.argv[1])], Path(sys.argv[2]), Silent())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 10_000, "it counts kilobytes"

@@ -300,7 +300,7 @@ def holdings(repo: TrainingRepo, traced: Mapping[str, Trace]) -> Holdings:
     if not pointers:
         return Holdings()
     repo.store.check_ready()
-    return repo.store.surveyed(pointers)
+    return repo.store.survey(pointers)
 
 
 def batches(held: Holdings, *, deep: bool) -> Iterator[dict[ObjectName, int]]:
@@ -319,4 +319,4 @@ def batches(held: Holdings, *, deep: bool) -> Iterator[dict[ObjectName, int]]:
 
 def rotten(repo: TrainingRepo, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
     """Those of the objects that the remote holds with other bytes, and what these hash to."""
-    return repo.store.rotten(objects, repo.report)
+    return repo.store.find_corrupt(objects, repo.report)

@@ -149,7 +149,7 @@ def _tagged(
         model=(config or repo.config).train.model,
         likely=repo.config.data.inputs,
     )
-    pointers = repo.store.settled((*lineage.data, *lineage.model))
+    pointers = repo.store.with_hash_kind((*lineage.data, *lineage.model))
     count = len(lineage.data)
     return Traced(
         run=run,

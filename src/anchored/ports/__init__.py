@@ -5,7 +5,7 @@ plain Python cross it; every foreign error is turned into one of `anchored.error
 """
 
 from anchored.ports.code import Advance, BranchOutcome, CodeRepo
-from anchored.ports.data import DataStore, HandedFile, PushOutcome
+from anchored.ports.data import DataStore, ExportedFile, PushOutcome
 from anchored.ports.environments import Environments, Rebuilt
 from anchored.ports.report import SILENT, Report, Silent
 from anchored.ports.tracking import (
@@ -27,7 +27,7 @@ __all__ = [
     "CodeRepo",
     "DataStore",
     "Environments",
-    "HandedFile",
+    "ExportedFile",
     "LoggedFiles",
     "ModelContent",
     "PageServer",

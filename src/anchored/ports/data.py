@@ -21,7 +21,7 @@ class PushOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedFile:
+class ExportedFile:
     """A file that was handed out, by its path in the folder given; `size` is in bytes."""
 
     path: str
@@ -77,9 +77,9 @@ class DataStore(Protocol):
     def checkout(self, pointers: Sequence[Pointer], into: Path, report: Report) -> dict[str, Stamp]:
         """Links the pointers' content into a tree; returns the stamp of every file."""
 
-    def hand_out(
+    def export(
         self, pointers: Sequence[Pointer], into: Path, report: Report
-    ) -> tuple[HandedFile, ...]:
+    ) -> tuple[ExportedFile, ...]:
         """The pointers' content at their paths below a folder, every byte hashed before.
 
         Files are the user's own, to change without harm to the cache, which need not hold them. One
@@ -92,7 +92,7 @@ class DataStore(Protocol):
     ) -> tuple[str, ...]:
         """Files under the pointers' paths that no longer have the content they were given."""
 
-    def settled(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
+    def with_hash_kind(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
         """The pointers with the kind of hash that cache or remote hold them under."""
 
     def files_of(self, pointer: Pointer, report: Report) -> dict[str, str]:
@@ -115,16 +115,18 @@ class DataStore(Protocol):
         It replaces nothing but content whose MD5 is `old`, if that is given. Raises `BadInput`.
         """
 
-    def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
+    def repair(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again."""
 
-    def surveyed(self, pointers: Collection[Pointer]) -> Holdings:
+    def survey(self, pointers: Collection[Pointer]) -> Holdings:
         """What the remote holds of all objects that the pointers need, by its own answer.
 
         Changes nothing, in the cache neither. Raises `RemoteFailed`.
         """
 
-    def rotten(self, objects: Mapping[ObjectName, int], report: Report) -> dict[ObjectName, str]:
+    def find_corrupt(
+        self, objects: Mapping[ObjectName, int], report: Report
+    ) -> dict[ObjectName, str]:
         """Hashes objects in the remote; returns those that are not what their names say.
 
         `objects` have their sizes in bytes. What is returned is what an object hashes to, and

@@ -11,7 +11,7 @@ from anchored.decisions.restoring import FOLDER, folder_name
 from anchored.errors import WrongUse
 from anchored.history.find import found
 from anchored.history.trace import traced
-from anchored.ports import HandedFile
+from anchored.ports import ExportedFile
 from anchored.records import Pointer, RunRecord
 from anchored.system.retry_policy import with_retries
 from anchored.training_repo import TrainingRepo
@@ -24,7 +24,7 @@ class Restored:
     run: RunRecord
     to: Path
     outputs: tuple[Pointer, ...]
-    files: tuple[HandedFile, ...]
+    files: tuple[ExportedFile, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -57,7 +57,7 @@ def restored(
     for line in (*past.trouble, *past.mismatches, *past.lineage.differences):
         repo.report.warn(line)
     folder = _checked(repo, Path(to).expanduser()) if to else _own_folder(repo, run)
-    files = with_retries(lambda: repo.store.hand_out(pointers, folder, repo.report))
+    files = with_retries(lambda: repo.store.export(pointers, folder, repo.report))
     return Restored(run, folder, tuple(_sized(p, files) for p in dict.fromkeys(pointers)), files)
 
 
@@ -91,7 +91,7 @@ def _own_folder(repo: TrainingRepo, run: RunRecord) -> Path:
     return parent / name
 
 
-def _sized(pointer: Pointer, files: tuple[HandedFile, ...]) -> Pointer:
+def _sized(pointer: Pointer, files: tuple[ExportedFile, ...]) -> Pointer:
     below = f"{pointer.path}/"
     own = [f for f in files if f.path == pointer.path or f.path.startswith(below)]
     return replace(pointer, size=sum(file.size for file in own), nfiles=len(own))

@@ -134,10 +134,10 @@ def _place_model(tree: PrivateTree, run: RunRecord) -> None:
     if not run.model:
         raise BadOutcome(f"{run.name!r} has no model to evaluate")
     store, path = tree.repo.store, tree.config.train.model
-    pointers = store.settled((replace(run.model[0], path=path),))
+    pointers = store.with_hash_kind((replace(run.model[0], path=path),))
     store.fetch(pointers, tree.repo.report)
     tree.clear(path)
-    store.hand_out(pointers, tree.path, tree.repo.report)
+    store.export(pointers, tree.path, tree.repo.report)
 
 
 def _write_down(repo: TrainingRepo, decision: Decision) -> None:

@@ -32,7 +32,7 @@ def refreshed(repo: TrainingRepo, request: RunRequest) -> Fresh:
     if config.data.refresh is None:
         return Fresh(commit, tuple(before.values()))
     with passing_tree(repo, config, commit) as tree:
-        repo.store.hand_out(tuple(before.values()), tree.path, repo.report)
+        repo.store.export(tuple(before.values()), tree.path, repo.report)
         _refresh(tree, config.data.refresh)
         data = tuple(_versioned(tree, path) for path in config.data.inputs)
     known = {path: pointer.md5 for path, pointer in before.items()}

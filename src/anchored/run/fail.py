@@ -34,7 +34,7 @@ def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool
     repo.code.remove_worktree(repo.journals.tree(key))
     if journal.step == Step.TRAINING:
         # Cut off in training, nobody has compared the inputs: what it could write to is hashed.
-        repo.store.mend(journal.run.data, repo.report)
+        repo.store.repair(journal.run.data, repo.report)
     run = journal.run.with_(state=State.FAILED, ended=now().isoformat(timespec="milliseconds"))
     if run.run_id:
         # Nobody is left to tell of a run that was deleted meanwhile.

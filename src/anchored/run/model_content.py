@@ -22,7 +22,7 @@ def model_content(
     `md5` is the hash that the run states, which may be of another kind than the pointer's.
     """
     with repo.journals.scratch() as folder:
-        repo.store.hand_out([pointer], folder, repo.report)
+        repo.store.export([pointer], folder, repo.report)
         yield ModelContent(folder / pointer.path, md5, environment)
 
 

@@ -101,13 +101,13 @@ class PrivateTree:
             yield
         finally:
             if not (self.path / ".git").exists():
-                store.mend(pointers, self.repo.report)
+                store.repair(pointers, self.repo.report)
                 raise TrainingFailed(
                     f"the worktree that {to} ran in was removed meanwhile: {self.path}",
                     hint="while a run is under way, leave what `git worktree list` shows alone",
                 )
             if changed := store.changed(pointers, self.path, stamps):
-                store.mend(pointers, self.repo.report)
+                store.repair(pointers, self.repo.report)
                 raise InputChanged(changed, by=to)
 
     def run(

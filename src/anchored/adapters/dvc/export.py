@@ -23,7 +23,7 @@ from anchored.adapters.dvc.staging import Staging
 from anchored.decisions.objects import SHOWN, md5_of
 from anchored.decisions.restoring import WantedFile, wanted_files
 from anchored.errors import BadInput, ObjectLost
-from anchored.ports import HandedFile, Report
+from anchored.ports import ExportedFile, Report
 from anchored.records import Pointer
 from anchored.system.disk_room import on_disk
 from anchored.system.files import drop
@@ -45,7 +45,7 @@ class Sources(Databases, Protocol):
 
 def handed_out(
     sources: Sources, pointers: Sequence[Pointer], into: Path, report: Report
-) -> tuple[HandedFile, ...]:
+) -> tuple[ExportedFile, ...]:
     """The pointers' files at their paths below a folder; those that are there already are left.
 
     Raises `WrongUse` before anything is written where other content stands in the way; `BadInput`
@@ -63,7 +63,7 @@ def handed_out(
     if lost:
         raise _lost(lost)
     sizes = (os.stat(os.path.join(root, file.path)).st_size for file in files)
-    return tuple(HandedFile(f.path, f.oid, size) for f, size in zip(files, sizes, strict=True))
+    return tuple(ExportedFile(f.path, f.oid, size) for f, size in zip(files, sizes, strict=True))
 
 
 def _objects_of(sources: Sources, pointer: Pointer, report: Report) -> dict[str, str]:

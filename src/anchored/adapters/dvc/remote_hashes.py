@@ -23,7 +23,7 @@ class RemoteHashes:
         self._databases, self._report = databases, report
         self._lock, self._done = Lock(), 0
 
-    def rotten(self, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
+    def find_corrupt(self, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
         """What objects hash to that are not what their names say; empty where one is not there."""
         remotes = {name.hash_name: self._databases.remote(name.hash_name) for name in objects}
         total = sum(objects.values())

@@ -57,7 +57,7 @@ from anchored.decisions.pointers import LEGACY_HASH, owned_elsewhere, pointer_pa
 from anchored.decisions.redaction import redact
 from anchored.decisions.restoring import wanted_files
 from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
-from anchored.ports import SILENT, HandedFile, PushOutcome, Report
+from anchored.ports import SILENT, ExportedFile, PushOutcome, Report
 from anchored.records import Pointer, Stamp
 from anchored.system.disk_room import on_disk
 from anchored.system.files import files_under, inode_of, link_over, stamp_of
@@ -290,7 +290,7 @@ class DvcStore:
     def _objects(self) -> ObjectStore:
         return ObjectStore(self)
 
-    def settled(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
+    def with_hash_kind(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
         """The pointers with the kind of hash that cache or remote hold them under."""
         unsettled = {p.md5 for p in pointers if p.hash_name == UNSETTLED}
         found = dict.fromkeys(unsettled, "md5")
@@ -307,13 +307,15 @@ class DvcStore:
         """Makes the cache hold every object, whole; returns how many had to be fetched."""
         return self._objects.fetch(pointers, report)
 
-    def surveyed(self, pointers: Collection[Pointer]) -> Holdings:
+    def survey(self, pointers: Collection[Pointer]) -> Holdings:
         """What the remote holds of all objects that the pointers need, by its own answer."""
         return RemoteSurvey(self).of(pointers)
 
-    def rotten(self, objects: Mapping[ObjectName, int], report: Report) -> dict[ObjectName, str]:
+    def find_corrupt(
+        self, objects: Mapping[ObjectName, int], report: Report
+    ) -> dict[ObjectName, str]:
         """Hashes objects in the remote; returns those that are not what their names say."""
-        return RemoteHashes(self, report).rotten(objects)
+        return RemoteHashes(self, report).find_corrupt(objects)
 
     def hash_of(self, stream: Any, hash_name: str) -> str:
         """The hash of what is left of a binary stream."""
@@ -390,9 +392,9 @@ class DvcStore:
                 return is_put(new, place)
             return is_exchanged(new, place, aside=scratch / "old", is_known=is_old)
 
-    def hand_out(
+    def export(
         self, pointers: Sequence[Pointer], into: Path, report: Report
-    ) -> tuple[HandedFile, ...]:
+    ) -> tuple[ExportedFile, ...]:
         """The pointers' content as the user's own files below a folder, every byte hashed."""
         return handed_out(self, pointers, into, report)
 
@@ -423,7 +425,7 @@ class DvcStore:
                     changed.append(path)
         return tuple(changed)
 
-    def mend(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
+    def repair(self, pointers: Sequence[Pointer], report: Report) -> tuple[str, ...]:
         """Hashes the pointers' cache objects, drops corrupt ones and fetches them again.
 
         Files of the user's tree that were hardlinks to a corrupt object are linked anew.
