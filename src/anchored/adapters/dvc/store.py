@@ -8,7 +8,6 @@ what the remote holds is what the remote answers, with its size, before and afte
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,6 +38,7 @@ from anchored.adapters.dvc.folder_update import is_exchanged, is_put
 from anchored.adapters.dvc.hashed_copy import md5_of_file
 from anchored.adapters.dvc.ignores import RulesElsewhere
 from anchored.adapters.dvc.linking import is_linked
+from anchored.adapters.dvc.loggers import muted_loggers
 from anchored.adapters.dvc.object_store import ObjectStore
 from anchored.adapters.dvc.path_checks import checked_content, refuse_leaving_link
 from anchored.adapters.dvc.pointers import rendered_pointer
@@ -76,9 +76,6 @@ class DvcStore:
         self, root: Path, *, managed: bool = False, remote: Mapping[str, Any] | None = None
     ) -> None:
         self.root, self._managed, self._fixed = root, managed, remote
-        # DVC logs every object that fails with a traceback; the error raised here says it once.
-        logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
-        logging.getLogger("dvc_objects").setLevel(logging.CRITICAL)
 
     # --- what is set up -------------------------------------------------------------------------
 
@@ -457,7 +454,8 @@ class DvcStore:
     def speaking(self, verb: str) -> Iterator[None]:
         """Turns whatever a remote's client raises into one of our errors."""
         try:
-            yield
+            with muted_loggers():
+                yield
         except AnchoredError:
             raise
         except Exception as error:
@@ -479,7 +477,7 @@ def _links(cache: Any) -> Iterator[None]:
 @contextmanager
 def _local_trouble(path: str) -> Iterator[None]:
     try:
-        with on_disk():
+        with muted_loggers(), on_disk():
             yield
     except OSError as error:
         raise BadInput(path, f"cannot be read or cached: {error}") from error
