@@ -72,7 +72,7 @@ def ask_remote(repo: RepoChoice, traces: dict[str, Trace]) -> Holdings:
 def hash_objects(repo: RepoChoice, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
     """Reads objects in the DVC remote; those whose bytes are not what their names say."""
     workspace = opened(repo)
-    rotten = steps.rotten(workspace, objects)
+    rotten = steps.find_corrupt(workspace, objects)
     workspace.report.say(f"{len(objects):,} objects hashed, {len(rotten):,} of them not whole")
     return rotten
 

@@ -317,6 +317,6 @@ def batches(held: Holdings, *, deep: bool) -> Iterator[dict[ObjectName, int]]:
         yield batch
 
 
-def rotten(repo: TrainingRepo, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
+def find_corrupt(repo: TrainingRepo, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
     """Those of the objects that the remote holds with other bytes, and what these hash to."""
     return repo.store.find_corrupt(objects, repo.report)
