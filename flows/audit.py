@@ -11,7 +11,9 @@ from anchored.audit.runs import batches
 from anchored.decisions.audit import Audit
 from anchored.decisions.audit_facts import ObjectName
 from anchored.errors import AnchoredError
-from anchored.workspace.open import TrackerKind, address_of, open_repo
+from anchored.tracker_names import TrackerName
+from anchored.workspace.open import open_repo
+from anchored.workspace.repos import address_of
 from tasks.audit_runs import (
     as_one,
     ask_git,
@@ -36,7 +38,7 @@ def _name() -> str:
 
 
 @flow(name="audit", flow_run_name=_name, persist_result=False, validate_parameters=False)
-def audit(repo: str | None = None, deep: bool = False, tracker: TrackerKind | None = None) -> Audit:
+def audit(repo: str | None = None, deep: bool = False, tracker: TrackerName | None = None) -> Audit:
     """What is wrong with any run of the experiment: commit, pointers, objects, environment.
 
     The flow run fails where a run that was sealed is lost, so that somebody is told.

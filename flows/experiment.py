@@ -10,7 +10,7 @@ from prefect import flow, runtime
 from anchored.display.shown import shown
 from anchored.journal import Journal, Journals, new_key
 from anchored.run.seal import Sealed
-from anchored.workspace.open import TrackerKind
+from anchored.tracker_names import TrackerName
 from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run, take_up_run
 from tasks.reporting import RepoChoice
@@ -41,7 +41,7 @@ def experiment(  # noqa: PLR0917 - what Prefect's form shows
     params: dict[str, Any] | None = None,
     snapshot: bool = False,
     resume: str | None = None,
-    tracker: TrackerKind | None = None,
+    tracker: TrackerName | None = None,
     data_from_folder: bool = False,
 ) -> Sealed:
     """One training run, sealed: code, data and model in one commit, named by one tracker run.

@@ -13,7 +13,7 @@ from anchored.display.shown import shown
 from anchored.journal import Journals, new_key
 from anchored.records import Reproduction
 from anchored.reproduce.reproduce import Request
-from anchored.workspace.open import TrackerKind
+from anchored.tracker_names import TrackerName
 from tasks.open_clone import chosen_repo
 from tasks.presenting import ended_by
 from tasks.reproduce_run import (
@@ -46,7 +46,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - what Prefect's form shows
     environment: Literal["current", "recorded"] = "current",
     repeat: int = 1,
     latest: bool = False,
-    tracker: TrackerKind | None = None,
+    tracker: TrackerName | None = None,
     trust_tracker: bool = False,
 ) -> Reproduction:
     """A verdict on a past run: identical, equivalent, different or failed, and why.

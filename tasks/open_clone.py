@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anchored.workspace.open import address_of, root_of
+from anchored.workspace.repos import address_of, root_of
 from tasks.reporting import RepoChoice, current_report
 from tasks.step import step
 

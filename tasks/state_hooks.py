@@ -27,7 +27,8 @@ from anchored.decisions.redaction import redact
 from anchored.errors import AnchoredError, TrainingFailed
 from anchored.records import Ended
 from anchored.resume import flow_runs as steps
-from anchored.workspace.open import folder_of, open_repo
+from anchored.workspace.open import open_repo
+from anchored.workspace.repos import folder_of
 from tasks.reporting import RepoChoice, RunLog, opened
 from tasks.step import in_flow_run
 

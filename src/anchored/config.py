@@ -35,11 +35,11 @@ from anchored.decisions.paths import normalized, overlapping
 from anchored.decisions.redaction import redact
 from anchored.errors import BadParam, ConfigError
 from anchored.records import ParamValue
+from anchored.tracker_names import DEFAULT, KNOWN, TrackerName
 
 FILE = "anchored.toml"
 PYPROJECT = "pyproject.toml"
 LINE = 1_000  # characters of a line in which a key is looked for
-EXPERIMENT_VARIABLES = {"wandb": "WANDB_PROJECT"}
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 RepoPath = Annotated[str, AfterValidator(normalized)]
@@ -107,7 +107,7 @@ class Tracker(_Section):
     its own.
     """
 
-    kind: Literal["mlflow", "wandb"] = "mlflow"
+    kind: TrackerName = DEFAULT
     uri: str = "sqlite:///mlflow.db"
     join: bool = True
     entity: str | None = None
@@ -240,7 +240,7 @@ def parse_config(
         raise _config_error(error, source, file, prefix) from error
     if config.experiment:
         return config
-    named = variables.get(EXPERIMENT_VARIABLES.get(config.tracker.kind, ""))
+    named = variables.get(KNOWN[config.tracker.kind].experiment_variable)
     return config.model_copy(update={"experiment": named or default_experiment})
 
 

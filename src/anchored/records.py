@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Self
 
 from anchored.display import html
+from anchored.tracker_names import title_of
 
 ParamValue = str | int | float | bool
 RUN_DOCUMENT, ENVIRONMENT_DOCUMENT = "anchored/run.json", "anchored/environment.json"
@@ -179,9 +180,6 @@ class Environment:
         }
 
 
-TITLES = {"mlflow": "MLflow", "wandb": "W&B"}  # of trackers, as people know them
-
-
 @dataclass(frozen=True, slots=True)
 class TrackerLink:
     """Which tracker holds the run, and where a person finds it."""
@@ -192,7 +190,7 @@ class TrackerLink:
 
     @property
     def title(self) -> str:
-        return TITLES.get(self.kind, self.kind)
+        return title_of(self.kind)
 
     @property
     def place(self) -> str:

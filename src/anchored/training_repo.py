@@ -14,7 +14,7 @@ from anchored.decisions.redaction import url_without_credentials
 from anchored.errors import ConfigError, UnknownRun
 from anchored.journal import Journal, Journals
 from anchored.ports import CodeRepo, DataStore, Environments, Report, Tracker
-from anchored.records import TITLES
+from anchored.tracker_names import title_of
 
 ConfigReader = Callable[[str], bytes | None]
 
@@ -39,7 +39,7 @@ class Placed(Protocol):
 
 def place_of(tracker: Placed) -> str:
     """Which tracker it is, in words."""
-    return f"{TITLES.get(tracker.kind, tracker.kind)} at {url_without_credentials(tracker.uri)}"
+    return f"{title_of(tracker.kind)} at {url_without_credentials(tracker.uri)}"
 
 
 def _nowhere() -> Iterable[OtherTracker]:

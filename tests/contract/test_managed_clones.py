@@ -21,7 +21,8 @@ from anchored.adapters.git.remote import GitRemote
 from anchored.errors import GitRemoteFailed, NotReady
 from anchored.ports import Advance, BranchOutcome, Silent
 from anchored.system.own_folder import own_folder
-from anchored.workspace.open import open_repo, root_of
+from anchored.workspace.open import open_repo
+from anchored.workspace.repos import root_of
 from tests.proof import assert_sealed
 from tests.repos import Repo
 from tests.served import Served
@@ -238,7 +239,7 @@ def test_a_shallow_clone_is_deepened_before_a_merge(served: Served, url: str) ->
     assert clone._git("rev-parse", "--is-shallow-repository").strip() == "false"
 
 
-OPEN = "import sys; from anchored.workspace.open import root_of; print(root_of(sys.argv[1]))"
+OPEN = "import sys; from anchored.workspace.repos import root_of; print(root_of(sys.argv[1]))"
 
 
 def opening(url: str) -> subprocess.Popen[str]:

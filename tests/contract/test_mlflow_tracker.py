@@ -12,6 +12,7 @@ import pytest
 
 from anchored.adapters.mlflow.tracker import MlflowTracker
 from anchored.errors import DeletedRun, NotReady, TrackerFailed, UnknownRun
+from anchored.history.aliases import run_of_alias
 from anchored.ports import LoggedFiles
 from tests.contract.backends import MLFLOW, NOW, Mlflow, content_at, made, opened, trained
 from tests.repos import Repo
@@ -173,7 +174,7 @@ def test_a_version_that_others_made_without_a_run_is_told(
     version = tracker.set_alias(model, "champion", made.version)
     assert (version.run_id, version.usage) == ("", "")
     with pytest.raises(UnknownRun, match=r"@champion is version 1 .* names no run"):
-        tracker.run_of_alias(model, "champion")
+        run_of_alias(tracker, model, "champion")
     own = tracker.register(run_id, content_at(tmp_path / "content"), model=model, tags={})
     assert own.version == "2"
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from anchored.errors import TrackerFailed, UnknownRun
+from anchored.history.aliases import run_of_alias
 from anchored.ports import LoggedFiles, Tracker
 from anchored.records import Ended
 from tests.contract.backends import (
@@ -321,12 +322,12 @@ def test_an_alias_names_one_version_at_a_time(
     one, two = (tracker.register(run, content, model=model, tags={}) for run in runs)
     assert tracker.version_of_alias(model, "champion") is None
     with pytest.raises(UnknownRun, match="has no alias 'champion'"):
-        tracker.run_of_alias(model, "champion")
+        run_of_alias(tracker, model, "champion")
     for version in (one, two, two):
         aliased = tracker.set_alias(model, "champion", version.version)
         assert (aliased.version, aliased.aliases) == (version.version, ("champion",))
         assert tracker.version_of_alias(model, "champion") == aliased
-        assert tracker.run_of_alias(model, "champion") == version.run_id
+        assert run_of_alias(tracker, model, "champion") == version.run_id
         assert aliased.usage == backend.usage(model, "champion")
     known = tracker.registered(runs[0], model=model, md5=content.md5)
     assert known == one, "the alias has left the first"

@@ -22,14 +22,14 @@ ENTRIES = """\
 import os, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from anchored.workspace.tracker_process import TrackerProcess
+from anchored.workspace.tracker_process import TrackerProcess, TrackerProxy
 from anchored.adapters.wandb.place import runs_at
 from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.ports import LoggedFiles
 from anchored.records import Ended
 
-tracker = TrackerProcess("anchored.adapters.wandb.tracker", "")
-tracker.take(WandbTracker(runs_at(
+process = TrackerProcess("anchored.adapters.wandb.tracker", "")
+tracker = TrackerProxy(process, WandbTracker(runs_at(
     Path.cwd(), os.environ, project="sums", entity=None, mode="offline", base_url=None)))
 run_id = tracker.open_run(name="one", tags={}, started=datetime.now(UTC)).run_id
 files = LoggedFiles(texts={"anchored/run.json": b"{}", "x.tmp": b""})

@@ -181,7 +181,7 @@ def test_a_server_that_cannot_be_reached_fails_in_the_time_it_is_given(
     harm: str,
 ) -> None:
     monkeypatch.setattr(wandb_online, "ANSWERING", 2)
-    monkeypatch.setitem(wandb_online.PATIENCE, "init_timeout", 3.0)
+    monkeypatch.setitem(wandb_online.TIMEOUTS, "init_timeout", 3.0)
     between = proxy(standin.port)
     tracker = tracker_at(standin.url_at(between.port))
     run_id = opened(tracker)
@@ -211,7 +211,7 @@ def test_a_server_that_is_gone_for_a_while_is_used_again(
 def test_a_file_that_was_not_uploaded_is_not_taken_for_kept(
     standin: WandbStandin, tracker: WandbTracker, monkeypatch: pytest.MonkeyPatch, ended: bool
 ) -> None:
-    monkeypatch.setitem(wandb_online.PATIENCE, "x_file_transfer_retry_max", 0)
+    monkeypatch.setitem(wandb_online.TIMEOUTS, "x_file_transfer_retry_max", 0)
     run_id, files = opened(tracker), LoggedFiles(texts={"anchored/run.json": b"{}"})
     if ended:
         tracker.end_run(run_id, Ended.FINISHED, name="one", ended=NOW)

@@ -133,7 +133,7 @@ def test_what_a_command_started_dies_with_it_when_it_is_killed(
     with at_terminal(repo, "run", "one", afresh=True, **prefect_server.env) as terminal:
         terminal.wait_for(in_training(terminal))
         started = " ".join(of_home(isolated))
-        assert "tracker_process" in started
+        assert "tracker_server" in started
         assert "train.py" in started
         terminal.process.kill()
         terminal.process.wait()

@@ -10,7 +10,7 @@ import pytest
 from anchored.decisions.allowed_repos import check_taken
 from anchored.decisions.git_address import git_address
 from anchored.errors import WrongUse
-from anchored.workspace.open import folder_of, root_of
+from anchored.workspace.repos import folder_of, root_of
 
 ALLOWED = """
     https://git.example.org/team/*

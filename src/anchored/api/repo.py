@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 from anchored.api.engine import Engine
 from anchored.api.runs import Runs
@@ -20,8 +23,11 @@ from anchored.restore.restore import Restored, restored
 from anchored.resume.close import Unfinished
 from anchored.resume.finish import resumed
 from anchored.system.retry_policy import with_retries
+from anchored.tracker_names import TrackerName
 from anchored.training_repo import TrainingRepo
-from anchored.workspace.open import TrackerKind, address_of, load_tracker_aside, open_repo
+from anchored.workspace.open import open_repo
+from anchored.workspace.repos import address_of
+from anchored.workspace.trackers_aside import load_tracker_aside, trackers_aside
 from flows.audit import audit
 from flows.experiment import experiment
 from flows.reproduce import reproduce
@@ -33,15 +39,16 @@ Params = Mapping[str, ParamValue]
 
 def open(  # noqa: A001 - the word of its kind: see `gzip.open`
     path_or_url: str | Path | None = None,
-    tracker: TrackerKind | None = None,
+    tracker: TrackerName | None = None,
     *,
     prefect: bool | None = None,
 ) -> Repo:
     """The training repo around a folder, or that of a URL in the clone kept for it.
 
     Without either it is `ANCHORED_REPO`, else the one around the current folder. `tracker` is the
-    kind to use in place of the configured one. With `prefect` None, Prefect hears of what is run
-    where a server is configured or the local stack is up; True insists on it, False does without.
+    kind of tracker to look for past runs in; new runs go to the configured one. With `prefect`
+    None, Prefect hears of what is run where a server is configured or the local stack is up; True
+    insists on it, False does without.
 
     Raises `NotReady`, `ConfigError`, and `GitRemoteFailed` for a URL.
     """
@@ -53,25 +60,46 @@ class Repo:
 
     What a command reports while it works goes to the logger `anchored`. A run is named as on the
     command line: by `@alias`, `latest`, an id, an id prefix of six or more hex digits, or a name.
+
+    Trackers have processes of their own, which end with the last repo that is open: at `close`, at
+    the end of a `with` block, or when nobody refers to it.
     """
 
     def __init__(
         self,
         path_or_url: str | Path | None,
-        tracker: TrackerKind | None,
+        tracker: TrackerName | None,
         *,
         prefect: bool | None,
     ) -> None:
         address = address_of(path_or_url)
-        # In a process of its own the tracker's library changes nothing here.
-        load_tracker_aside(path_or_url, tracker)
         self._tracker = tracker
-        self.root: Path = open_repo(path_or_url, RunLog(), tracker).root
+        with ExitStack() as aside:
+            # In a process of its own the tracker's library changes nothing here.
+            aside.enter_context(trackers_aside())
+            load_tracker_aside(path_or_url, tracker)
+            self.root: Path = open_repo(path_or_url, RunLog(), tracker).root
+            self._closed = weakref.finalize(self, aside.pop_all().close)
         self._place = address.given if address else str(self.root)
         self._engine = Engine(self.root, prefect=prefect)
 
     def __repr__(self) -> str:
         return f"anchored.open({str(self.root)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the tracker's process, unless another repo is open. Twice is once."""
+        self._closed()
 
     # --- flows ----------------------------------------------------------------------------------
 

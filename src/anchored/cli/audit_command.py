@@ -6,13 +6,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anchored.workspace.open import load_tracker_aside, open_repo
+from anchored.workspace.open import open_repo
+from anchored.workspace.trackers_aside import load_tracker_aside
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from anchored.decisions.audit import Audit
-    from anchored.workspace.open import TrackerKind
+    from anchored.tracker_names import TrackerName
 
 SHOWN = 200  # findings on a terminal; --json has all
 
@@ -33,7 +34,7 @@ def run(arguments: Namespace) -> int:
     return 0 if found.is_clean else 1
 
 
-def _audited(repo: str, *, deep: bool, tracker: TrackerKind | None) -> Audit:
+def _audited(repo: str, *, deep: bool, tracker: TrackerName | None) -> Audit:
     from anchored.cli.prefect_session import prefect_session
     from anchored.decisions.audit import RunsLost
 

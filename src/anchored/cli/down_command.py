@@ -7,7 +7,7 @@ from argparse import Namespace
 from anchored.cli import console, render
 from anchored.cli.up_command import Steps
 from anchored.stack.down import take_down
-from anchored.workspace.open import folder_of
+from anchored.workspace.repos import folder_of
 
 
 def run(arguments: Namespace) -> int:

@@ -25,6 +25,7 @@ from anchored.errors import (
     ServiceFailed,
     TrainingFailed,
 )
+from anchored.tracker_names import KNOWN
 
 INTERRUPTED, OUR_BUG = 130, 70
 OPENING = {"run", "resume", "reproduce", "retrain"}  # commands that open runs
@@ -186,9 +187,9 @@ def _tracker_option() -> _Parser:
     option = _Parser(add_help=False)
     option.add_argument(
         "--tracker",
-        choices=("mlflow", "wandb"),
+        choices=tuple(KNOWN),
         metavar="KIND",
-        help="mlflow or wandb, in place of the configured one: for runs from before a change",
+        help=f"{' or '.join(KNOWN)}, in place of the configured one: for runs from before a change",
     )
     return option
 
@@ -296,7 +297,7 @@ def _left_something(arguments: argparse.Namespace) -> bool:
         return False
     with suppress(Exception):
         from anchored.journal import Journals
-        from anchored.workspace.open import folder_of
+        from anchored.workspace.repos import folder_of
 
         journals = Journals(folder_of(getattr(arguments, "repo", None)))
         return any(journals.claim(seen.key) for seen in journals.all())

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from anchored.cli.console import human_size, plain
 from anchored.stack.status import Standing
-from anchored.workspace.open import named_by
+from anchored.workspace.repos import named_by
 
 DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
 _CRON = re.compile(r"(?P<minute>\d+) (?P<hour>\d+) \* \* (?:\*|(?P<day>[0-7])) (?P<zone>\S+)")

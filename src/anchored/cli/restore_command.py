@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from anchored.workspace.open import load_tracker_aside, open_repo
+from anchored.workspace.open import open_repo
+from anchored.workspace.trackers_aside import load_tracker_aside
 
 
 def run(arguments: Namespace) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from anchored.cli.main import params_of
-from anchored.workspace.open import load_tracker_aside, open_repo
+from anchored.workspace.open import open_repo
+from anchored.workspace.trackers_aside import load_tracker_aside
 
 
 def run(arguments: Namespace) -> int:

@@ -8,7 +8,7 @@ from argparse import Namespace
 from anchored.cli import console, render
 from anchored.cli.render_stack import command, places, processes
 from anchored.stack.status import standing
-from anchored.workspace.open import folder_of
+from anchored.workspace.repos import folder_of
 
 
 def run(arguments: Namespace) -> int:

@@ -12,10 +12,11 @@ from rich.console import Console
 from anchored.cli import console, render
 from anchored.cli.render_stack import places
 from anchored.ports import Silent
-from anchored.records import TITLES
 from anchored.stack.parts import Wanted
 from anchored.stack.up import bring_up
-from anchored.workspace.open import open_repo, served_as
+from anchored.tracker_names import title_of
+from anchored.workspace.open import open_repo
+from anchored.workspace.repos import served_as
 
 
 def run(arguments: Namespace) -> int:
@@ -30,7 +31,7 @@ def run(arguments: Namespace) -> int:
     repo = open_repo(given)
     wanted = Wanted(
         served=served_as(given),
-        tracker=TITLES[repo.tracker.kind],
+        tracker=title_of(repo.tracker.kind),
         tracker_uri=repo.tracker.uri,
         pages=repo.tracker.pages(),
     )

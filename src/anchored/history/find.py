@@ -21,6 +21,7 @@ from anchored.decisions.tags import (
     unreadable_details,
 )
 from anchored.errors import AmbiguousRun, AnchoredError, DeletedRun, UnknownRun
+from anchored.history.aliases import run_of_alias
 from anchored.records import (
     ENVIRONMENT_DOCUMENT,
     RUN_DOCUMENT,
@@ -194,7 +195,7 @@ def _aliased(repo: TrainingRepo, alias: str) -> tuple[TrackedRun, ...]:
             f"@{alias} is an alias of a registered model, and none is configured",
             hint="name it in anchored.toml: retrain.registered_model",
         )
-    run_id = repo.tracker.run_of_alias(retrain.registered_model, alias)
+    run_id = run_of_alias(repo.tracker, retrain.registered_model, alias)
     return (repo.tracker.run(run_id),)
 
 

@@ -13,9 +13,14 @@ from anchored.ports.tracking import (
     NOTHING,
     LoggedFiles,
     ModelContent,
+    ModelRegistry,
     Pages,
     PageServer,
+    RunReader,
+    RunWriter,
     Tracker,
+    TrackerPages,
+    TrainingSession,
 )
 
 __all__ = [
@@ -30,11 +35,16 @@ __all__ = [
     "ExportedFile",
     "LoggedFiles",
     "ModelContent",
+    "ModelRegistry",
     "PageServer",
     "Pages",
     "PushOutcome",
     "Rebuilt",
     "Report",
+    "RunReader",
+    "RunWriter",
     "Silent",
     "Tracker",
+    "TrackerPages",
+    "TrainingSession",
 ]

@@ -1,4 +1,4 @@
-"""One artifact of many runs: from this machine's disk where they lie there, else many at a time."""
+"""One artifact of many runs: from this machine's disk where they are on it, else many at a time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from anchored.system.parallel import Stop, in_parallel
 
 AT_ONCE = 16
 LONGEST = 1 << 26  # bytes: more of a document than anybody would go on to read
-NOT_THERE = {
+MISSING = {
     errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES,
 }  # fmt: skip
-# Places whose runs lie side by side: one client for all of them asks the server's facts once.
+# Places that hold many runs: one client for all of them asks the server's facts once.
 SHARED = {"mlflow-artifacts", "http", "https", "s3", "gs"}
 
 # From a place, the artifact of this path, into a file; False where there is none.
@@ -74,6 +74,6 @@ def _read(file: Path) -> bytes | None:
     except ValueError:  # NUL in a path
         return None
     except OSError as error:
-        if error.errno in NOT_THERE:
+        if error.errno in MISSING:
             return None
         raise

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from anchored.adapters.mlflow.calls import once
+from anchored.adapters.mlflow.timeouts import once
 from anchored.decisions.redaction import redact
 from anchored.errors import DeletedExperiment, DeletedRun
 
@@ -16,8 +16,8 @@ PAGE = 1_000
 class MlflowExperiments:
     """The experiments that a client knows. Errors are MLflow's own.
 
-    With `in_files`, they are those of a file store: MLflow refuses one unless told not to, and puts
-    a name into a filter without quoting it, so that names are compared here (3.17.2).
+    With `in_files`, they are those of a file store: MLflow refuses one unless it is allowed, and
+    puts a name into a filter without quoting it, so that names are compared here (3.17.2).
     """
 
     def __init__(self, client: Any, uri: str, *, in_files: bool) -> None:

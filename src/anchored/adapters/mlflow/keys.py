@@ -46,7 +46,7 @@ class Keys:
         return original if original.isprintable() and self.safe(original) == key else key
 
     def safe_tags(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """Tags that MLflow takes whole: what is too long for it is in `anchored/run.json` only.
+        """Tags that MLflow takes: what is too long for it is in `anchored/run.json` only.
 
         A value too long leaves its tag empty, for what the tag said before no longer holds.
         """

@@ -7,7 +7,9 @@ trust them), and asks a lock file for the requirements (all seen with MLflow 3.1
 from __future__ import annotations
 
 import pickle
+import posixpath
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from anchored.ports import ModelContent
 from anchored.records import Environment
 from anchored.system.files import link_or_copy
 
+ARTIFACTS = "anchored/model"  # in a run; below it a folder for each content
 LOAD, DOWNLOAD = "mlflow.pyfunc.load_model", "mlflow.artifacts.download_artifacts"
 DESCRIPTION = "MLmodel"  # the file that makes a folder a model of MLflow's
 CODE, CALL = "code", "code/load.pkl"
@@ -32,11 +35,23 @@ NEEDED = (
 AT_LEAST = ("mlflow", "scikit-learn", "joblib")
 
 
+def log_model(client: Any, run_id: str, content: ModelContent) -> tuple[str, str]:
+    """Logs a run's model; returns its path in the run, and the function that loads it."""
+    # A folder for each content: a version's bytes stay what they are.
+    artifact = posixpath.join(ARTIFACTS, content.md5)
+    with tempfile.TemporaryDirectory(prefix="mlflow-", dir=content.place.parent) as beside:
+        folder, loads_with = laid_out(
+            content, Path(beside, "model"), run_id=run_id, artifact=artifact
+        )
+        client.log_artifacts(run_id, folder, artifact)
+    return artifact, loads_with
+
+
 def laid_out(content: ModelContent, into: Path, *, run_id: str, artifact: str) -> tuple[Path, str]:
     """The folder to log for a model, and the function of MLflow's that brings the model back.
 
     An estimator, as joblib or pickle wrote it, is laid out in `into` as a model of the flavours
-    `sklearn` and `python_function`. A folder that is a model of MLflow's is one as it stands. All
+    `sklearn` and `python_function`. A folder that is a model of MLflow's is one as it is. All
     else can be downloaded.
     """
     place = content.place
@@ -59,7 +74,7 @@ def _describe(
 
     environment = content.environment or Environment()
     name = content.place.name
-    # What MLflow's own loader reads; else it is told otherwise.
+    # For MLflow's own loader, unless joblib's is needed.
     sklearn = {"pickled_model": name, "serialization_format": "pickle"}
     pyfunc: dict[str, Any] = {"loader_module": "mlflow.sklearn", "model_path": name}
     if pickled == Pickled.JOBLIB:

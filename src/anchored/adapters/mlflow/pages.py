@@ -16,7 +16,7 @@ from anchored.ports import PageServer
 from anchored.system.file_lock import locked
 from anchored.system.own_pages import OwnPages
 
-GRACE = 3  # seconds that open connections get when it is told to stop
+GRACE = 3  # seconds that open connections get when it is to stop
 ADDRESS = (
     "ANCHORED_TRACKER_URI"  # in the environment: `ps` shows arguments, and it may hold a password
 )
@@ -37,7 +37,7 @@ def page_server(uri: str, *, artifacts: str, lock: Path) -> PageServer:
 
 
 def serve(uri: str, port: int, *, artifacts: str, lock: Path) -> None:
-    """Serves the database's runs until it is told to stop.
+    """Serves the database's runs until it is stopped.
 
     `artifacts` is where experiments made on the pages keep their files, a URI: MLflow's default is
     one that only clients of a server understand. `lock` is the tracker's, for the migrations.

@@ -1,6 +1,7 @@
-"""Whether a file holds a pickled estimator: told by its bytes, of which nothing is unpickled.
+"""Whether a file holds a pickled estimator, by its bytes: nothing is unpickled.
 
 Only its first opcodes and its last are looked at, and so is a file that was made to do harm.
+`pickletools` cannot read all of them: joblib writes the bytes of arrays between the opcodes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MODULES = ("sklearn", "imblearn", "xgboost.sklearn", "lightgbm.sklearn", "catboo
 HEAD, CHUNK = 4_096, 1 << 20  # bytes
 LONGEST = 1 << 32  # bytes that a compressed file is expanded to, for the sake of its last two
 LARGEST_DICTIONARY = 1 << 28  # bytes of memory; joblib's strongest level of xz takes 64 MiB
-JOBLIB = b"joblib.numpy_pickle"  # the module of what stands for an array
+JOBLIB = b"joblib.numpy_pickle"  # the module of its placeholder for an array
 BUILT = b"b."  # BUILD and STOP: an object that got its state, and not a tuple or dict of some
 
 OPENING = frozenset({"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
@@ -109,9 +110,9 @@ def _first_module(head: bytes) -> str:
 
 
 def _decompressor_for(magic: bytes) -> Any:
-    """The decompressor for the first bytes of a file, as joblib tells them; None for no one."""
+    """The decompressor for a file with these first bytes, as joblib chooses it; None for none."""
     if magic.startswith((b"\x1f\x8b", b"\x78")):
-        return _Inflater(31 if magic.startswith(b"\x1f") else 15)
+        return _Inflater()
     if magic.startswith(b"BZ"):
         return bz2.BZ2Decompressor()
     if magic.startswith((b"\xfd7zXZ", b"\x5d\x00")):
@@ -122,8 +123,8 @@ def _decompressor_for(magic: bytes) -> Any:
 class _Inflater:
     """zlib with the interface of the others: it gives at most so many bytes at a time."""
 
-    def __init__(self, wbits: int) -> None:
-        self._inner = zlib.decompressobj(wbits)
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(32 + zlib.MAX_WBITS)  # of zlib or gzip, by the header
 
     @property
     def eof(self) -> bool:

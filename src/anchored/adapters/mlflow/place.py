@@ -1,4 +1,4 @@
-"""Where MLflow keeps its runs, by the tracking URI: a database, a server, or a folder of old."""
+"""Where MLflow keeps its runs, by the tracking URI: a database, a server, or an old folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_database(uri: str) -> None:
     SQLite would let everybody read it who has an account here; the umask may let in fewer.
     """
     if file := database_of(uri):
-        with suppress(OSError):  # it is there, or MLflow says better why it cannot be
+        with suppress(OSError):  # it exists, or MLflow says better why it cannot
             os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o660))
 
 

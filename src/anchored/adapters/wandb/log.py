@@ -1,9 +1,9 @@
 """What the W&B SDK wrote offline: one transaction log for each time that a run was opened.
 
 `wandb/offline-run-TIME-ID/run-ID.wandb` is a log in LevelDB's framing (github.com/google/leveldb,
-doc/log_format.md) of protobuf messages `wandb_internal.Record`. Before the first block stand seven
+doc/log_format.md) of protobuf messages `wandb_internal.Record`. Before the first block are seven
 bytes of W&B's own, and checksums are plain CRC-32 (both seen in logs of wandb 0.31.0). The end of
-a log whose writer was killed may be missing: what stands before it counts.
+a log whose writer was killed may be missing: what precedes it counts.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Segment:
 def segments(folder: Path, run_id: str = "") -> list[Segment]:
     """All that was logged offline below W&B's folder, in the order in which it was begun.
 
-    With an id, only what may be of that run: the names of its folders tell.
+    With an id, only what may be of that run: by the names of its folders.
     """
     found = (
         segment
@@ -111,7 +111,7 @@ def _read(file: str, _size: int, changed_ns: int) -> Segment:
     for message in _messages(Path(file).read_bytes()):
         try:
             record = Record.FromString(message)
-        except DecodeError:  # none of W&B's; so may be all that follows
+        except DecodeError:  # none of W&B's; nor may be all that follows
             break
         _take(record, segment, summary)
     for (*way, last), text in summary.items():
@@ -131,7 +131,7 @@ def _read_value(key: str, text: str) -> dict[str, Any]:
 
 
 def _messages(log: bytes) -> Iterator[bytes]:
-    """The messages of a log, up to the first that is not whole."""
+    """The messages of a log, up to the first that is incomplete."""
     if not log.startswith(IDENT):
         return
     at, view = len(IDENT), memoryview(log)
@@ -142,8 +142,8 @@ def _messages(log: bytes) -> Iterator[bytes]:
             continue
         checksum, length, kind = HEAD.unpack_from(log, at)
         begin, end = at + HEAD.size, at + HEAD.size + length
-        whole = end <= len(log) and zlib.crc32(view[begin - 1 : end]) == checksum
-        if not whole or kind not in KINDS:
+        intact = end <= len(log) and zlib.crc32(view[begin - 1 : end]) == checksum
+        if not intact or kind not in KINDS:
             return
         parts = [log[begin:end]] if kind in (FULL, FIRST) else [*parts, log[begin:end]]
         if kind in (FULL, LAST):
@@ -198,11 +198,11 @@ def _configure(config: dict[str, Any], record: Any) -> None:
 
 
 def merge(config: dict[str, Any], update: Mapping[str, Any]) -> None:
-    """Updates a config as W&B does (seen with 0.31.0): a mapping adds to the one that is there."""
+    """Updates a config as W&B does (seen with 0.31.0): a mapping adds to an existing one."""
     for key, value in update.items():
-        there = config.get(key)
-        if isinstance(there, dict) and isinstance(value, dict):
-            merge(there, value)
+        known = config.get(key)
+        if isinstance(known, dict) and isinstance(value, dict):
+            merge(known, value)
         else:
             config[key] = value
 

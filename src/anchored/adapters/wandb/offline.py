@@ -1,7 +1,7 @@
 """W&B runs in a folder, as the SDK writes them without a server, to be synced later or never.
 
 There is no registry without a server: which of a run's models is a version, and what aliases it
-bears, stands in the run's config.
+has, is in the run's config.
 """
 
 from __future__ import annotations
@@ -52,34 +52,27 @@ class OfflineRuns:
     # --- reading --------------------------------------------------------------------------------
 
     def find(self, run_id: str) -> WandbRun | None:
-        """The run of this id; None where there is none."""
         logged = self._logged(run_id)
         return None if logged is None else logged.run
 
     def of_ids(self, ids: Collection[str]) -> Iterable[WandbRun]:
-        """The runs of these ids in any project, in no order."""
         wanted = frozenset(ids)
         return (run for run in self.everywhere() if run.run_id in wanted)
 
     def named(self, name: str, *, everywhere: bool) -> Iterable[WandbRun]:
-        """The project's runs of this name, or those of any project, in no order."""
         runs = self.everywhere() if everywhere else self.newest(None)
         return (run for run in runs if run.name == name)
 
     def starting_with(self, prefix: str) -> Iterable[WandbRun]:
-        """The project's runs whose id starts so, in no order."""
         return (run for run in self.newest(None) if run.run_id.startswith(prefix))
 
     def configured(self, key: str, value: str) -> Iterable[WandbRun]:
-        """The project's runs with this value in their config, in no order."""
         return (run for run in self.newest(None) if run.config.get(key) == value)
 
     def newest(self, limit: int | None) -> Iterable[WandbRun]:  # noqa: ARG002 - all are read
-        """The project's runs in no order."""
         return (run for run in self.everywhere() if run.project == self.project)
 
     def file(self, run: WandbRun, path: str) -> bytes | None:
-        """The bytes of a file of the run; None where it has none of that path."""
         logged = self._logged(run.run_id)
         for segment in reversed(logged.segments if logged else ()):
             try:
@@ -89,7 +82,6 @@ class OfflineRuns:
         return None
 
     def has_model(self, run: WandbRun, model: LoggedModel) -> bool:
-        """Whether the run has logged a model of this name and hash."""
         logged = self._logged(run.run_id)
         return any(
             artifact.name == model.name and artifact.metadata.get(MODEL) == model.metadata[MODEL]
@@ -113,7 +105,6 @@ class OfflineRuns:
     # --- writing --------------------------------------------------------------------------------
 
     def write(self, run: WandbRun, entry: Entry) -> None:
-        """Adds to a run, and gives it the name that it has here; makes it if there is none."""
         self._hide_from_git()
         # Models wait for a sync beside the runs, and not in the user's home.
         with undisturbed(WANDB_DATA_DIR=str(self._folder / "wandb")):
@@ -128,7 +119,6 @@ class OfflineRuns:
         _see_end(written)
 
     def training_variables(self) -> Mapping[str, str]:
-        """Environment variables that send a script's own runs to this place."""
         return {"WANDB_MODE": "offline", "WANDB_DIR": str(self._folder)}
 
     def _hide_from_git(self) -> None:
@@ -141,18 +131,17 @@ class OfflineRuns:
     # --- registered models ----------------------------------------------------------------------
 
     def versions(self, model: str) -> Sequence[LinkedVersion]:
-        """All versions of a registered model, oldest first."""
         kept = [
             one for run in self.everywhere() for one in run.config.get(f"{VERSIONS}/{model}", ())
         ]
-        bearers: dict[str, tuple[float, str]] = {}
+        holders: dict[str, tuple[float, str]] = {}
         for one in kept:
             for alias, since in one["aliases"].items():
-                bearers[alias] = max(bearers.get(alias, (0.0, "")), (since, one["version"]))
+                holders[alias] = max(holders.get(alias, (0.0, "")), (since, one["version"]))
         found = [
             LinkedVersion(
                 version=one["version"],
-                aliases=tuple(a for a, (_, bears) in bearers.items() if bears == one["version"]),
+                aliases=tuple(a for a, (_, has_it) in holders.items() if has_it == one["version"]),
                 metadata=one["metadata"],
             )
             for one in kept
@@ -160,14 +149,13 @@ class OfflineRuns:
         return sorted(found, key=lambda linked: int(linked.version[1:]))
 
     def link(self, run: WandbRun, logged: LoggedModel, *, to: str) -> None:
-        """Makes a model that a run has logged a version of a registered model."""
         taken = {linked.version for linked in self.versions(to)}
         version = next(v for n in count() if (v := f"v{n}") not in taken)
         made = {"version": version, "metadata": dict(logged.metadata), "aliases": {}}
         self._note(run, to, [*run.config.get(f"{VERSIONS}/{to}", ()), made])
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Lets a version bear an alias, which no other then does: it is the last that was given."""
+        """An alias belongs to the version that it was last given to."""
         for run in self.everywhere():
             kept = run.config.get(f"{VERSIONS}/{model}", ())
             if any(one["version"] == version for one in kept):
@@ -178,8 +166,7 @@ class OfflineRuns:
                 ])  # fmt: skip
 
     def usage(self, model: str, version: str) -> str:  # noqa: ARG002
-        """Nothing: no code of W&B's knows of versions that no server has."""
-        return ""
+        return ""  # no code of W&B's knows of versions that no server has
 
     def _note(self, run: WandbRun, model: str, versions: list[Any]) -> None:
         self.write(run, Entry(config={f"{VERSIONS}/{model}": versions}))

@@ -6,6 +6,7 @@ Every call asks the server anew: somebody else may have written in between.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 
 from anchored.adapters.wandb.runs import Entry, LinkedVersion, LoggedModel, WandbRun
 from anchored.adapters.wandb.writing import MODEL as MODEL_TYPE
-from anchored.adapters.wandb.writing import put_files, undisturbed, write_entry
+from anchored.adapters.wandb.writing import undisturbed, write_entry
 from anchored.decisions.redaction import url_without_credentials
 from anchored.decisions.tags import MODEL
 from anchored.errors import TrackerFailed
@@ -26,7 +27,7 @@ from anchored.records import Ended
 ANSWERING = 15  # seconds for an answer of the public API
 OPENING = 20.0  # seconds until a run is open
 UPLOADING = 300.0  # seconds for all that an entry uploads
-PATIENCE: dict[str, Any] = {
+TIMEOUTS: dict[str, Any] = {
     "init_timeout": OPENING,
     "finish_timeout": UPLOADING,
     "finish_timeout_raises": True,
@@ -69,27 +70,22 @@ class OnlineRuns:
     # --- reading --------------------------------------------------------------------------------
 
     def find(self, run_id: str) -> WandbRun | None:
-        """The run of this id; None where there is none."""
         found = self._found(run_id)
         return None if found is None else _run(found)
 
     def of_ids(self, ids: Collection[str]) -> Iterable[WandbRun]:
-        """The runs of these ids in any project, in no order."""
         wanted = sorted(ids)
         for start in range(0, len(wanted), PAGE):
             yield from self._everywhere({"name": {"$in": wanted[start : start + PAGE]}})
 
     def named(self, name: str, *, everywhere: bool) -> Iterable[WandbRun]:
-        """The project's runs of this name, or those of any project, in no order."""
         query = {"display_name": name}
         return self._everywhere(query) if everywhere else self._search(query)
 
     def starting_with(self, prefix: str) -> Iterable[WandbRun]:
-        """The project's runs whose id starts so, in no order."""
         return self._search({"name": {"$regex": f"^{prefix}"}})
 
     def configured(self, key: str, value: str) -> Iterable[WandbRun]:
-        """The project's runs with this value in their config, in no order."""
         # In a filter, a dot in a key leads inwards.
         query = {} if "." in key else {f"config.{key}.value": value}
         return (run for run in self._search(query) if run.config.get(key) == value)
@@ -103,7 +99,6 @@ class OnlineRuns:
         return islice(self._search({}, several), several)
 
     def file(self, run: WandbRun, path: str) -> bytes | None:
-        """The bytes of a file of the run; None where it has none of that path."""
         found = self._found(run.run_id)
         for file in found.files(names=[path]) if found is not None else ():
             if file.name == path:
@@ -115,7 +110,6 @@ class OnlineRuns:
         return None
 
     def has_model(self, run: WandbRun, model: LoggedModel) -> bool:
-        """Whether the run has logged a model of this name and hash."""
         return self._logged(run, model) is not None
 
     def _logged(self, run: WandbRun, model: LoggedModel) -> Any:
@@ -148,7 +142,7 @@ class OnlineRuns:
         try:
             yield from map(_run, found)
         except ValueError as error:
-            # Whoever only looks makes no project, and one that is not there has no runs.
+            # Whoever only looks makes no project, and one that does not exist has no runs.
             if "could not find project" not in str(error).lower():
                 raise
 
@@ -202,7 +196,7 @@ class OnlineRuns:
                 entity=self._entity or None,
                 root_dir=folder,
                 x_update_finish_state=bool(entry.ending or run.ending),
-                **PATIENCE,
+                **TIMEOUTS,
             )
 
     def _update(self, run: WandbRun, entry: Entry) -> None:
@@ -217,7 +211,7 @@ class OnlineRuns:
         if entry.metrics:
             found.summary.update(dict(entry.metrics))
         with tempfile.TemporaryDirectory(prefix="anchored-wandb-") as folder:
-            for path in put_files(entry.files, Path(folder)):
+            for path in entry.files.put_below(Path(folder), shutil.copyfile):
                 found.upload_file(str(Path(folder, path)), root=folder)
 
     def _see_files(self, run: WandbRun, files: LoggedFiles) -> None:
@@ -226,19 +220,17 @@ class OnlineRuns:
         wanted |= {path: len(content) for path, content in files.texts.items()}
         if not wanted:
             return
-        there = {file.name: file.size for file in self._found(run.run_id).files(names=[*wanted])}
-        if lost := sorted(path for path, size in wanted.items() if there.get(path) != size):
+        kept = {file.name: file.size for file in self._found(run.run_id).files(names=[*wanted])}
+        if lost := sorted(path for path, size in wanted.items() if kept.get(path) != size):
             raise TrackerFailed(f"W&B did not keep the files {', '.join(lost[:5])}")
 
     def training_variables(self) -> Mapping[str, str]:
-        """Environment variables that send a script's own runs to this place."""
         place = {"WANDB_MODE": "online", "WANDB_BASE_URL": self._base_url}
         return place | ({"WANDB_ENTITY": self._entity} if self._entity else {})
 
     # --- registered models ----------------------------------------------------------------------
 
     def versions(self, model: str) -> Sequence[LinkedVersion]:
-        """All versions of a registered model, oldest first."""
         found = [
             LinkedVersion(
                 version=_version(artifact),
@@ -251,27 +243,24 @@ class OnlineRuns:
         return sorted(found, key=lambda linked: int(linked.version[1:]))
 
     def link(self, run: WandbRun, logged: LoggedModel, *, to: str) -> None:
-        """Makes a model that a run has logged a version of a registered model."""
         artifact = self._logged(run, logged)
         if artifact is None:
             raise TrackerFailed(f"W&B did not keep the model of the run {run.run_id}")
         artifact.link(f"{REGISTRY}/{to}")
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Lets a version bear an alias, which no other then does."""
         for artifact in self._linked(model):
             if _version(artifact) == version:
                 artifact.aliases.append(alias)
                 artifact.save()
 
     def usage(self, model: str, version: str) -> str:
-        """The Python that brings a version back, by its number or alias."""
         return f'wandb.Api().artifact("{REGISTRY}/{model}:{version}").download()'
 
     def _linked(self, model: str) -> list[Any]:
         api, path = self._api(), f"{REGISTRY}/{model}"
-        there = api.artifact_collection_exists(path, MODEL_TYPE)
-        return list(api.artifacts(MODEL_TYPE, path)) if there else []
+        exists = api.artifact_collection_exists(path, MODEL_TYPE)
+        return list(api.artifacts(MODEL_TYPE, path)) if exists else []
 
 
 def _version(linked: Any) -> str:

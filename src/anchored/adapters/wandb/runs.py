@@ -67,7 +67,7 @@ class LinkedVersion:
 class WandbRuns(Protocol):
     """Where runs are written and found. Errors are W&B's own."""
 
-    place: str  # as it may be told, and as a run's record has it
+    place: str  # as it may be shown, and as a run's record has it
     project: str
 
     def pages(self) -> Pages:
@@ -107,7 +107,7 @@ class WandbRuns(Protocol):
         """Makes a model that a run has logged a version of a registered model."""
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Lets a version bear an alias, which no other then does."""
+        """Gives an alias to a version and takes it from any other."""
 
     def usage(self, model: str, version: str) -> str:
         """The Python that brings a version back, by its number or alias; empty if none does."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from anchored.adapters.wandb.runs import OWN, Entry, LoggedModel, WandbRun
-from anchored.ports import LoggedFiles
 from anchored.records import Ended
 
 NOT_WELL = {Ended.FAILED, Ended.KILLED}
@@ -46,13 +45,13 @@ def write_entry(
     Returns the folder in which the SDK has kept it.
 
     `replayed` is the run as it is: the new segment of a log that is written offline says all of it
-    again, for each is synced as if it were the whole run.
+    again, for each is synced as if it were all of the run.
     """
     import wandb
 
     config = dict(entry.config)
     if replayed is not None:
-        config = {**_whole(replayed.config), **config}
+        config = {**_ours(replayed.config), **config}
     opened = wandb.init(
         id=run.run_id,
         name=run.name,
@@ -76,11 +75,11 @@ def write_entry(
     try:
         opened.config.update(config, allow_val_change=True)
         if replayed is not None:
-            opened.summary.update(_whole(replayed.summary))
+            opened.summary.update(_ours(replayed.summary))
         if entry.metrics:  # a point in the history, for which there are charts, and in the summary
             opened.log(dict(entry.metrics))
         # In the run's own folder they wait for their upload.
-        for path in put_files(entry.files, Path(opened.dir)):
+        for path in entry.files.put_below(Path(opened.dir), shutil.copyfile):
             opened.save(str(Path(opened.dir, path)), base_path=opened.dir, policy="now")
         if entry.model is not None:
             opened.log_artifact(artifact_of(entry.model))
@@ -89,7 +88,7 @@ def write_entry(
     return Path(opened.dir).parent
 
 
-def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+def _ours(values: Mapping[str, Any]) -> dict[str, Any]:
     """But for what W&B itself writes among them, of one segment each."""
     return {key: value for key, value in values.items() if key not in OWN}
 
@@ -105,20 +104,9 @@ def artifact_of(model: LoggedModel) -> Any:
     return artifact
 
 
-def put_files(files: LoggedFiles, home: Path) -> list[str]:
-    """Puts files at their paths below a folder; returns the paths."""
-    for path in (*files.files, *files.texts):
-        (home / path).parent.mkdir(parents=True, exist_ok=True)
-    for path, file in files.files.items():
-        shutil.copyfile(file, home / path)
-    for path, content in files.texts.items():
-        (home / path).write_bytes(content)
-    return [*files.files, *files.texts]
-
-
 @contextmanager
 def undisturbed(**instead: str) -> Iterator[None]:
-    """Variables of the environment that would steer an entry are not there, others `instead`."""
+    """Without the environment variables that would steer an entry, and with others `instead`."""
     wanted = QUIET | instead
     names = {*(f"WANDB_{name}" for name in STEERING), *wanted}
     before = {name: os.environ.pop(name) for name in names if name in os.environ}
