@@ -80,12 +80,12 @@ class Timed:
             )
 
     def restore(self) -> None:
-        from anchored.restore.restore import restored
+        from anchored.restore.restore import restore
 
         workspace, self.turn = self.runs.repo.open(), self.turn + 1
         for run in self.sample:
             to = self.home / f"restored {self.turn} {run.run_id}"
-            check(len(restored(workspace, run.run_id, str(to)).files) == 3, "files are missing")
+            check(len(restore(workspace, run.run_id, str(to)).files) == 3, "files are missing")
 
     @property
     def every(self) -> list[object]:

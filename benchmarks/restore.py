@@ -1,4 +1,4 @@
-"""`anchored restore` and the private worktree beside what one would type: seconds, and ratios.
+"""`anchored restore` and the worktree beside what one would type: seconds, and ratios.
 
 (a) A folder of 20,000 files of 2 KB, and (b) one file of 2 GB. What is compared takes turns, so
 that a busy moment of the machine hits all of it; medians are compared within this one run.
@@ -180,7 +180,7 @@ def many_files(home: Path, rounds: int) -> None:
     taken = medians(
         {
             "dvc checkout by copy": lambda: bench.dvc(cold=False),
-            "private worktree, warm": lambda: bench.timed("worktree"),
+            "worktree, warm": lambda: bench.timed("worktree"),
             "cp -r of the remote folder": bench.cp,
             "handed out, cold": lambda: bench.timed("hand out", cold=True),
             "handed out, warm": lambda: bench.timed("hand out"),
@@ -189,7 +189,7 @@ def many_files(home: Path, rounds: int) -> None:
         },
         rounds,
     )
-    ratio(taken, "private worktree, warm", "dvc checkout by copy", 0.25)
+    ratio(taken, "worktree, warm", "dvc checkout by copy", 0.25)
     ratio(taken, "handed out, cold", "cp -r of the remote folder", 1.25)
     ratio(
         taken, "anchored restore, cold, the whole command", "dvc fetch + dvc checkout by copy", 0.5

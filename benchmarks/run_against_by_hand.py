@@ -2,7 +2,7 @@
 
 Both do one experiment whole: hash and push the data, train, log to MLflow, hash and push the model,
 commit both pointers. By hand that is `dvc add`, `git commit`, `dvc push`, the training, a script
-that logs to MLflow, `dvc add`, `git commit`, `dvc push`. Anchored does more: a private worktree,
+that logs to MLflow, `dvc add`, `git commit`, `dvc push`. Anchored does more: a worktree,
 the environment, every object seen in the remote, a run ref pushed.
 
 The variants take turns, so that a busy moment of the machine hits all of them; medians are compared

@@ -41,7 +41,7 @@ def _name() -> str:
 def audit(repo: str | None = None, deep: bool = False, tracker: TrackerName | None = None) -> Audit:
     """What is wrong with any run of the experiment: commit, pointers, objects, environment.
 
-    The flow run fails where a run that was sealed is lost, so that somebody is told.
+    The flow run fails where a run that was sealed is lost, so that somebody is notified.
 
     Args:
         repo: Path or URL of the training repo. Default: `ANCHORED_REPO`, else the current folder.

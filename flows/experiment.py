@@ -12,10 +12,10 @@ from anchored.journal import Journal, Journals, new_key
 from anchored.run.seal import Sealed
 from anchored.tracker_names import TrackerName
 from tasks.open_clone import chosen_repo
-from tasks.open_run import open_run, take_up_run
+from tasks.open_run import open_run, resume_run
 from tasks.reporting import RepoChoice
 from tasks.seal_run import close_run, seal_run
-from tasks.state_hooks import close_cut_off, close_dead
+from tasks.state_hooks import close_dead, close_interrupted
 from tasks.train_and_log import fetch_inputs, train_and_log
 from tasks.version_data import push_data, version_data
 from tasks.version_model import push_model, push_refs, version_model
@@ -31,9 +31,9 @@ def _name() -> str:
     flow_run_name=_name,
     persist_result=False,
     validate_parameters=False,
-    on_cancellation=[close_cut_off],
-    on_crashed=[close_cut_off],
-    on_failure=[close_cut_off],
+    on_cancellation=[close_interrupted],
+    on_crashed=[close_interrupted],
+    on_failure=[close_interrupted],
 )
 def experiment(  # noqa: PLR0917 - what Prefect's form shows
     repo: str | None = None,
@@ -51,7 +51,7 @@ def experiment(  # noqa: PLR0917 - what Prefect's form shows
         run_name: Name of the run. Default: the experiment's name and the time.
         params: Parameters on top of `[train.params]`.
         snapshot: Pin uncommitted changes to this run alone instead of refusing them.
-        resume: Key of a run that was cut off; the other parameters are then its own.
+        resume: Key of a run that was interrupted; the other parameters are then its own.
         tracker: Kind of tracker that such a run was opened in. Default: the configured one, which
             is where new runs go.
         data_from_folder: Take the inputs in the folder even where they are earlier versions than
@@ -61,7 +61,7 @@ def experiment(  # noqa: PLR0917 - what Prefect's form shows
     chosen = chosen_repo(repo, tracker if resume else None)
     close_dead(chosen)
     if resume:
-        run = take_up_run(chosen, resume)
+        run = resume_run(chosen, resume)
     else:
         run = open_run(
             chosen,
@@ -75,7 +75,7 @@ def experiment(  # noqa: PLR0917 - what Prefect's form shows
 
 
 def sealed_run(repo: RepoChoice, run: Journal) -> Sealed:
-    """Takes a run that is open from where it stands to its seal, or to its end as failed."""
+    """Takes a run that is open from its last step to its seal, or to its end as failed."""
     try:
         # Each step hands the run on to the next one: Prefect draws its graph by that.
         run = version_data(repo, run)

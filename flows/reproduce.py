@@ -24,7 +24,7 @@ from tasks.reproduce_run import (
     reproduce_run,
 )
 from tasks.seal_run import close_run
-from tasks.state_hooks import close_cut_off, close_dead
+from tasks.state_hooks import close_dead, close_interrupted
 
 
 def _name() -> str:
@@ -36,8 +36,8 @@ def _name() -> str:
     flow_run_name=_name,
     persist_result=False,
     validate_parameters=False,
-    on_cancellation=[close_cut_off],
-    on_crashed=[close_cut_off],
+    on_cancellation=[close_interrupted],
+    on_crashed=[close_interrupted],
 )
 def reproduce(  # noqa: PLR0913, PLR0917 - what Prefect's form shows
     run_name: str,

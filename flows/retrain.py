@@ -14,7 +14,7 @@ from flows.experiment import sealed_run
 from tasks.open_clone import chosen_repo
 from tasks.open_run import open_run
 from tasks.presenting_gate import ended_by
-from tasks.reporting import RepoChoice, current_report, opened
+from tasks.reporting import RepoChoice, current_report, open_training_repo
 from tasks.retrain_run import (
     find_equal_run,
     judge_run,
@@ -22,7 +22,7 @@ from tasks.retrain_run import (
     promote_run,
     refresh_data,
 )
-from tasks.state_hooks import close_cut_off, close_dead
+from tasks.state_hooks import close_dead, close_interrupted
 
 
 def _name() -> str:
@@ -34,9 +34,9 @@ def _name() -> str:
     flow_run_name=_name,
     persist_result=False,
     validate_parameters=False,
-    on_cancellation=[close_cut_off],
-    on_crashed=[close_cut_off],
-    on_failure=[close_cut_off],
+    on_cancellation=[close_interrupted],
+    on_crashed=[close_interrupted],
+    on_failure=[close_interrupted],
 )
 def retrain(
     repo: str | None = None,
@@ -55,7 +55,7 @@ def retrain(
     """
     chosen = chosen_repo(repo)
     close_dead(chosen)
-    with opened(chosen).journals.alone("retrain", current_report().say) as waited:
+    with open_training_repo(chosen).journals.alone("retrain", current_report().say) as waited:
         if waited:
             chosen_repo(repo)  # the one before may have moved the branch
         retrained = _retrained(chosen, run_name, params or {})
@@ -64,16 +64,16 @@ def retrain(
 
 
 def _retrained(repo: RepoChoice, run_name: str | None, params: dict[str, Any]) -> Retrained:
-    fresh = refresh_data(repo, run_name, params)
-    equal = find_equal_run(repo, fresh, params)
+    inputs = refresh_data(repo, run_name, params)
+    equal = find_equal_run(repo, inputs, params)
     if equal is not None and not equal.pending:
-        return Retrained(Outcome.SKIPPED, equal.run, changed=fresh.changed)
+        return Retrained(Outcome.SKIPPED, equal.run, changed=inputs.changed)
     if equal is None:
-        begun = open_run(repo, run_name, params, key=new_key(), fresh=fresh)
+        begun = open_run(repo, run_name, params, key=new_key(), inputs=inputs)
         run = sealed_run(repo, begun).run
     else:
-        run = equal.run  # cut off before the gate
+        run = equal.run  # interrupted before the gate
     decision = judge_run(repo, run)
     if decision is None:
-        return Retrained(Outcome.SEALED, run, changed=fresh.changed)
-    return replace(promote_run(repo, run, decision), changed=fresh.changed)
+        return Retrained(Outcome.SEALED, run, changed=inputs.changed)
+    return replace(promote_run(repo, run, decision), changed=inputs.changed)

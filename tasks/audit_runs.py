@@ -16,7 +16,7 @@ from anchored.audit import runs as steps
 from anchored.decisions.audit import Audit, audit_of
 from anchored.decisions.audit_facts import Holdings, ObjectName, Subject, Trace
 from tasks.presenting_audit import present_audit
-from tasks.reporting import RepoChoice, opened
+from tasks.reporting import RepoChoice, open_training_repo
 from tasks.step import step
 
 Value = TypeVar("Value")
@@ -29,57 +29,57 @@ def as_one(value: Value) -> Value:
 
 
 @step("ask_git", title="ask git remote")
-def ask_git(repo: RepoChoice) -> steps.Refs:
+def ask_git(choice: RepoChoice) -> steps.Refs:
     """The refs here and on the Git remote: what is audited starts from them."""
-    workspace = opened(repo)
-    refs = steps.refs(workspace)
-    workspace.report.say(f"{len(refs.runs):,} run refs")
+    repo = open_training_repo(choice)
+    refs = steps.refs(repo)
+    repo.report.say(f"{len(refs.runs):,} run refs")
     return refs
 
 
 @step("ask_tracker", title="ask tracker")
-def ask_tracker(repo: RepoChoice, refs: steps.Refs) -> tuple[Subject, ...]:
+def ask_tracker(choice: RepoChoice, refs: steps.Refs) -> tuple[Subject, ...]:
     """The runs of the refs and of the experiment, with their environment records."""
-    workspace = opened(repo)
-    subjects = steps.subjects(workspace, refs)
+    repo = open_training_repo(choice)
+    subjects = steps.subjects(repo, refs)
     sealed = sum(subject.is_sealed for subject in subjects)
-    workspace.report.say(f"{len(subjects):,} runs, {sealed:,} of them to be checked")
+    repo.report.say(f"{len(subjects):,} runs, {sealed:,} of them to be checked")
     return subjects
 
 
 @step("trace_runs", title="trace runs in git")
 def trace_runs(
-    repo: RepoChoice, subjects: tuple[Subject, ...], refs: steps.Refs
+    choice: RepoChoice, subjects: tuple[Subject, ...], refs: steps.Refs
 ) -> dict[str, Trace]:
     """Where the runs' commits are, what they record, and what the pointers in them name."""
-    workspace = opened(repo)
-    traces = steps.traces(workspace, subjects, refs)
-    workspace.report.say(f"{len(traces):,} runs traced to their commits")
+    repo = open_training_repo(choice)
+    traces = steps.traces(repo, subjects, refs)
+    repo.report.say(f"{len(traces):,} runs traced to their commits")
     return traces
 
 
 @step("ask_remote", title="ask dvc remote")
-def ask_remote(repo: RepoChoice, traces: dict[str, Trace]) -> Holdings:
+def ask_remote(choice: RepoChoice, traces: dict[str, Trace]) -> Holdings:
     """What the DVC remote holds of what the runs need."""
-    workspace = opened(repo)
-    held = steps.holdings(workspace, traces)
+    repo = open_training_repo(choice)
+    held = steps.holdings(repo, traces)
     size = sum(held.sizes.values())
-    workspace.report.say(f"{len(held.sizes):,} of {held.count:,} objects there, {size:,} bytes")
+    repo.report.say(f"{len(held.sizes):,} of {held.count:,} objects there, {size:,} bytes")
     return held
 
 
 @step("hash_objects", title="hash objects")
-def hash_objects(repo: RepoChoice, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
+def hash_objects(choice: RepoChoice, objects: Mapping[ObjectName, int]) -> dict[ObjectName, str]:
     """Reads objects in the DVC remote; those whose bytes are not what their names say."""
-    workspace = opened(repo)
-    rotten = steps.find_corrupt(workspace, objects)
-    workspace.report.say(f"{len(objects):,} objects hashed, {len(rotten):,} of them not whole")
+    repo = open_training_repo(choice)
+    rotten = steps.find_corrupt(repo, objects)
+    repo.report.say(f"{len(objects):,} objects hashed, {len(rotten):,} of them corrupt")
     return rotten
 
 
 @step("judge_runs", title="judge", retried=False)
 def judge_runs(
-    repo: RepoChoice,
+    choice: RepoChoice,
     subjects: tuple[Subject, ...],
     traces: dict[str, Trace],
     held: Holdings,
@@ -91,12 +91,12 @@ def judge_runs(
 
     `began` is when the audit began, by `time.monotonic()`.
     """
-    workspace = opened(repo)
+    repo = open_training_repo(choice)
     result = replace(audit_of(subjects, traces, held, rotten), seconds=time.monotonic() - began)
     for finding in result.findings[:WARNED]:
-        workspace.report.warn(f"{finding.name!r}: {finding.problem}: {finding.detail}")
+        repo.report.warn(f"{finding.name!r}: {finding.problem}: {finding.detail}")
     if (more := len(result.findings) - WARNED) > 0:
-        workspace.report.warn(f"and {more:,} more findings")
-    workspace.report.say(f"{result.reproducible:,} of {result.runs:,} runs can be reproduced")
-    present_audit(workspace.config.experiment, result)
+        repo.report.warn(f"and {more:,} more findings")
+    repo.report.say(f"{result.reproducible:,} of {result.runs:,} runs can be reproduced")
+    present_audit(repo.config.experiment, result)
     return result

@@ -95,7 +95,7 @@ STATES = {Verdict.DIFFERENT: "Different", Verdict.FAILED: "Not reproduced"}
 
 
 def ended_by(reproduction: Reproduction) -> Reproduction:
-    """What a flow that gave this verdict returns: it did its work, and its state tells the news."""
+    """What a flow that gave this verdict returns: it did its work, and its state says which."""
     said = f"{shown(reproduction.name)} is {reproduction.verdict}"
     name = STATES.get(reproduction.verdict, "Completed")
     return as_result(reproduction, name, "\n".join([said, *reproduction.causes]))
@@ -195,7 +195,7 @@ def _update(run: RunRecord, tags: list[str]) -> None:
 
 
 def as_markdown(text: str) -> str:
-    """A text that Markdown shows as it stands, whatever links, pictures or HTML are in it."""
+    """A string that Markdown shows as it is, whatever links, pictures or HTML are in it."""
     return re.sub(r"([!-.:-@\[-`{-~])", r"\\\1", shown(text))
 
 

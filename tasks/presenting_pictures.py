@@ -23,7 +23,7 @@ KINDS = {
     ".svg": "image/svg+xml",
 }
 LINKED, EMBEDDED = 24, 6  # pictures that are shown, at the most
-LARGEST = 200_000  # bytes of one that is embedded: it stands in Prefect's database
+LARGEST = 200_000  # bytes of one that is embedded: it is kept in Prefect's database
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The core's report, told to the log of the Prefect run that is under way."""
+"""The core's report, written to the log of the Prefect run that is under way."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ class RepoChoice:
     tracker: str | None = None
 
 
-def opened(repo: RepoChoice, run: str = "") -> TrainingRepo:
+def open_training_repo(choice: RepoChoice, run: str = "") -> TrainingRepo:
     """The training repo, reporting to the Prefect run that is under way.
 
     With the key of a `run` of ours, it is bound to what was fixed when that opened.
     """
     if runtime.task_run.name:
         report_step(runtime.task_run.name)
-    return open_repo(Path(repo.root), current_report(), repo.tracker, run)
+    return open_repo(Path(choice.root), current_report(), choice.tracker, run)

@@ -9,53 +9,53 @@ from anchored.run.fail import fail_run, leave_open, may_be_resumed
 from anchored.run.seal import Sealed, seal
 from tasks.presenting import present_lineage
 from tasks.presenting_pictures import pictures_of, present_pictures
-from tasks.reporting import RepoChoice, opened
-from tasks.state_hooks import named_cut_off
+from tasks.reporting import RepoChoice, open_training_repo
+from tasks.state_hooks import interruption_of
 from tasks.step import step
 
 
 @step("seal_run", title="seal run")
-def seal_run(repo: RepoChoice, run: Journal) -> Sealed:
+def seal_run(choice: RepoChoice, run: Journal) -> Sealed:
     """Tags the tracker run, reads the tags back, and brings the branch forward."""
-    workspace = opened(repo, run.key)
-    pictures = pictures_of(workspace, run)
-    sealed = seal(workspace, run.key)
+    repo = open_training_repo(choice, run.key)
+    pictures = pictures_of(repo, run)
+    sealed = seal(repo, run.key)
     branch = sealed.branch
     if branch.advance == Advance.LEFT:
-        workspace.report.warn(f"the branch was left where it is: {branch.reason}")
+        repo.report.warn(f"the branch was left where it is: {branch.reason}")
     present_lineage(sealed.run)
     present_pictures(sealed.run, pictures)
-    workspace.report.say(f"run {sealed.run.name!r} is sealed as {sealed.run.git.commit}")
+    repo.report.say(f"run {sealed.run.name!r} is sealed as {sealed.run.git.commit}")
     return sealed
 
 
-def close_run(repo: RepoChoice, run: Journal, error: BaseException) -> None:
+def close_run(choice: RepoChoice, run: Journal, error: BaseException) -> None:
     """Closes a run that is over, or leaves it for `resume`; a run that has ended is left alone.
 
-    Of an interruption, the tracker is told at once and without a task: Prefect's server may be what
-    has gone, and who pressed Ctrl-C waits.
+    Of an interruption the tracker is informed at once and without a task: Prefect's server may be
+    what has gone, and whoever pressed Ctrl-C waits.
     """
-    workspace = opened(repo, run.key)
-    if workspace.journals.read(run.key) is None:
+    repo = open_training_repo(choice, run.key)
+    if repo.journals.read(run.key) is None:
         return
-    resumable = may_be_resumed(workspace, run.key, error)
+    resumable = may_be_resumed(repo, run.key, error)
     if isinstance(error, Exception):
         if resumable and isinstance(error, ServiceFailed):
             error.offer_resume()
         elif not resumable:
-            close_failed_run(repo, run, error)
+            close_failed_run(choice, run, error)
         return
-    named = named_cut_off(error)
+    named = interruption_of(error)
     try:
         if resumable:
-            leave_open(workspace, run.key, str(named))
+            leave_open(repo, run.key, str(named))
         else:
-            fail_run(workspace, run.key, named, killed=True)
+            fail_run(repo, run.key, named, killed=True)
     except ServiceFailed as failed:
-        workspace.report.warn(f"{run.run.name} is not closed yet: {failed.message}")
+        repo.report.warn(f"{run.run.name} is not closed yet: {failed.message}")
 
 
 @step("close_run", title="close failed run")
-def close_failed_run(repo: RepoChoice, run: Journal, error: Exception) -> None:
+def close_failed_run(choice: RepoChoice, run: Journal, error: Exception) -> None:
     """Records the run as failed, with its log."""
-    fail_run(opened(repo, run.key), run.key, error)
+    fail_run(open_training_repo(choice, run.key), run.key, error)

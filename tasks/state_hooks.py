@@ -1,4 +1,4 @@
-"""State hooks of the flows, and what a cut off means: Prefect and the tracker shall never disagree.
+"""State hooks of the flows, and what an interruption means: Prefect and the tracker never disagree.
 
 Of a cancelled run, and of one whose process was killed, a process worker calls them in a process
 of its own, once the flow run's process is dead; of one that failed, or that crashed by an
@@ -29,7 +29,7 @@ from anchored.records import Ended
 from anchored.resume import flow_runs as steps
 from anchored.workspace.open import open_repo
 from anchored.workspace.repos import folder_of
-from tasks.reporting import RepoChoice, RunLog, opened
+from tasks.reporting import RepoChoice, RunLog, open_training_repo
 from tasks.step import in_flow_run
 
 ASKING = 3.0  # seconds for an answer while somebody waits for the end
@@ -38,7 +38,7 @@ CRASHED = "the flow run crashed"
 FAILED = "Flow run encountered an exception: "  # with which Prefect 3.8 begins a failure's message
 
 
-def close_cut_off(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+def close_interrupted(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Closes what a cancelled, crashed or failed flow run has left, or leaves it for `resume`."""
     log = flow_run_logger(flow_run, flow)
     ending = Ended.FAILED if state.type == StateType.FAILED else Ended.KILLED
@@ -48,7 +48,7 @@ def close_cut_off(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
         for said in steps.close_flow_runs(repo, _with_subflows(flow_run), _reason(state), ending):
             log.info(said)
     except AnchoredError as error:
-        log.warning("what was cut off is not closed yet: %s", error)
+        log.warning("what was interrupted is not closed yet: %s", error)
 
 
 def _reason(state: State[Any]) -> str:
@@ -62,27 +62,27 @@ def _reason(state: State[Any]) -> str:
     return said.removeprefix(FAILED).partition("\nhint: ")[0]
 
 
-def close_dead(repo: RepoChoice) -> None:
-    """Closes runs that were cut off in training by the end of their machine or worker.
+def close_dead(choice: RepoChoice) -> None:
+    """Closes runs that were interrupted in training by the end of their machine or worker.
 
     Their flow runs, and those of runs that can be resumed, are crashed then: nobody else says so
     of a machine that has lost its power, and until then they hold their deployment's slot.
     """
-    workspace = opened(repo)
+    repo = open_training_repo(choice)
     try:
         # Outside of a flow run, no server is started for it.
         if in_flow_run() or PREFECT_API_URL.value():
-            call_crashed(steps.dead_flow_runs(workspace))
-        for said in steps.close_dead(workspace):
-            workspace.report.warn(said)
+            call_crashed(steps.dead_flow_runs(repo))
+        for said in steps.close_dead(repo):
+            repo.report.warn(said)
     except AnchoredError as error:
-        workspace.report.warn(f"a run that was cut off is not closed yet: {error}")
+        repo.report.warn(f"a run that was interrupted is not closed yet: {error}")
 
 
 def call_crashed(flow_runs: Iterable[str]) -> None:
     """Tells Prefect of flow runs whose process is gone; those of another server are not known.
 
-    Nothing is told where Prefect does not answer.
+    Nothing is reported where Prefect does not answer.
     """
     for flow_run_id in filter(None, flow_runs):
         with suppress(Exception), get_client(sync_client=True) as client:
@@ -92,7 +92,7 @@ def call_crashed(flow_runs: Iterable[str]) -> None:
                 client.set_flow_run_state(UUID(flow_run_id), gone)
 
 
-def named_cut_off(error: BaseException) -> BaseException:
+def interruption_of(error: BaseException) -> BaseException:
     """The error of a run that is over; where a signal or Ctrl-C ended it, one that says so."""
     if isinstance(error, TerminationSignal):
         return TrainingFailed(CANCELLED if _is_cancelled() else f"{CRASHED}: ended by a signal")

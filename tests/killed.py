@@ -27,7 +27,7 @@ from anchored.adapters.wandb.tracker import WandbTracker
 from anchored.journal import FOLDER, Journals
 from anchored.ports import Silent
 from anchored.records import FlowLink, RunRecord
-from anchored.resume.close import claim_unfinished, fail_cut_off, take_up
+from anchored.resume.close import claim_unfinished, continue_run, fail_interrupted
 from tests.forked import in_process
 from tests.proof import assert_sealed, assert_stored
 from tests.repos import Repo, TreeState, pointers_at
@@ -76,10 +76,10 @@ def resume(repo: Repo) -> list[RunRecord]:
     finished = []
     for unfinished in claim_unfinished(workspace):
         if unfinished.resumable:
-            take_up(workspace, unfinished.key, FlowLink())
+            continue_run(workspace, unfinished.key, FlowLink())
             finished.append(repo.finish(unfinished.key).run)
         else:
-            fail_cut_off(workspace, unfinished.key)
+            fail_interrupted(workspace, unfinished.key)
     return finished
 
 
@@ -123,7 +123,7 @@ def assert_sealed_once(repo: Repo, commits: int = 3) -> None:
 
 
 def assert_nothing_is_left(repo: Repo) -> None:
-    """No journal, no folder, no private worktree, no ref, no process of any open run."""
+    """No journal, no folder, no worktree, no ref, no process of any open run."""
     folder = repo.root / FOLDER
     assert [place.name for place in folder.iterdir() if place.is_dir()] == []
     assert len(repo.git("worktree", "list").splitlines()) == 1

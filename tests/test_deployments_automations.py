@@ -120,6 +120,6 @@ def test_somebody_is_told_and_a_zombie_is_called_crashed(
     # The next flow run on that machine puts right what was left.
     done = repo.anchored("run", "next", **prefect_server.env)
     assert done.returncode == 0, done.stderr
-    assert "zombie was cut off in training, and is closed as failed" in done.stderr
-    assert_closed(repo, "zombie", "training was cut off")
+    assert "zombie was interrupted in training, and is closed as failed" in done.stderr
+    assert_closed(repo, "zombie", "training was interrupted")
     assert not trainings(repo)

@@ -1,6 +1,6 @@
 """`anchored.toml`: what a training repo says of its data, its training and its tracker.
 
-Every error names the file, the key and, where the key stands in the text, the line.
+Every error names the file, the key and, the line where it is in the text.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _check_template(command: str, params: Mapping[str, ParamValue]) -> None:
             raise ValueError(f"{{{part.name}}} is not among [train.params]")
     for name in names_in_quotes(command):
         raise ValueError(
-            f"{{{name}}} stands inside quotes; leave them out, "
+            f"{{{name}}} is inside quotes; leave them out, "
             "values are quoted when they are filled in"
         )
     filled_command(command, params)
@@ -115,7 +115,7 @@ class Tracker(_Section):
     base_url: Annotated[str, Field(pattern="^https?://")] | None = None
 
     def as_toml(self) -> str:
-        """The kind and what else was said, as it stands in the file, without credentials."""
+        """The kind and what else was said, as in the file, without credentials."""
         said = {"kind": self.kind} | self.model_dump(exclude_unset=True, exclude_none=True)
         return redact(", ".join(f"{key} = {json.dumps(value)}" for key, value in said.items()))
 
@@ -146,7 +146,7 @@ class Retrain(_Section):
 
 
 class Config(_Section):
-    """The whole of `anchored.toml`."""
+    """All of `anchored.toml`."""
 
     experiment: str = Field(default="", max_length=200)
     data: Data
@@ -174,7 +174,7 @@ class Config(_Section):
 
     @property
     def gate(self) -> Retrain | None:
-        """The gate, where there is a registered model that stands behind it."""
+        """The gate, if it has a registered model."""
         return self.retrain if self.retrain and self.retrain.registered_model else None
 
     def check_placeholders(self) -> None:
@@ -290,7 +290,7 @@ def _config_error(error: ValidationError, source: str, file: str, prefix: str) -
 
 
 def line_of(source: str, keys: list[str]) -> int | None:
-    """The line (from 1) where a dotted key stands, or the table nearest above it."""
+    """The line (from 1) where a dotted key is, or the table nearest above it."""
     best: int | None = None
     table: list[str] = []
     in_text = False
@@ -341,7 +341,7 @@ def _float_of(number: int, name: str) -> float:
 
 
 def _parsed(text: str) -> ParamValue:
-    """A `-p` value read as TOML reads a number or truth value; else the text itself."""
+    """A `-p` value read as TOML reads a number or boolean; else the text itself."""
     if re.search(r"[\s#]", text):  # TOML would take a comment or a second line
         return text
     try:

@@ -16,7 +16,7 @@
     │   │   └── RefreshFailed               new data could not be brought; no run was opened
     │   ├── BadOutcome                      no model, an empty one, metrics that are not numbers
     │   └── InputChanged                    training wrote to its own inputs
-    ├── RunsLost                      1     what an audit found; stands in decisions/audit.py
+    ├── RunsLost                      1     what an audit found; is in decisions/audit.py
     └── ServiceFailed                 3     a remote, tracker or server; may be `transient`
         ├── DiskFull                        this machine's own disk, or the user's quota on it
         ├── RemoteFailed                    the DVC remote
@@ -103,7 +103,7 @@ class DeletedExperiment(NotReady):
 
 
 class BadInput(WrongUse):
-    """A configured path cannot be versioned by DVC as it stands."""
+    """A configured path cannot be versioned by DVC as it is."""
 
     def __init__(self, path: str, problem: str, *, hint: str | None = None) -> None:
         super().__init__(f"{path}: {problem}", hint=hint)
@@ -189,7 +189,7 @@ class BadOutcome(RunFailed):
 
 
 class InputChanged(RunFailed):
-    """Training, or what else had them, changed its inputs; the cache is whole again."""
+    """Training, or what else had them, changed its inputs; the cache is intact again."""
 
     def __init__(self, paths: Sequence[str], *, by: str = "training") -> None:
         super().__init__(
@@ -257,4 +257,4 @@ class GitRemoteFailed(ServiceFailed):
 
 
 class TrackerFailed(ServiceFailed):
-    """The tracker could not be reached, or did not keep what it was told."""
+    """The tracker could not be reached, or did not keep what was sent."""

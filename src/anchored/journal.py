@@ -1,6 +1,6 @@
-"""What a run has done so far, on disk: by it a run that was cut off is taken up again.
+"""What a run has done so far, on disk: by it a run that was interrupted is resumed.
 
-One folder a run in `.dvc/anchored/runs/`: the journal itself, the log, the private worktree while
+One folder a run in `.dvc/anchored/runs/`: the journal itself, the log, the worktree while
 training runs, and what training left. Not in `.dvc/tmp`, which DVC's users may delete at any time.
 """
 
@@ -34,7 +34,7 @@ EARLIER = Path(".dvc") / "tmp" / "anchored"
 
 
 class Step(IntEnum):
-    """The last boundary that a run has passed; each is written after its effects are whole."""
+    """The last boundary that a run has passed; each is written after its effects are complete."""
 
     OPENING = 0  # nothing but the intention
     OPENED = 1  # the tracker has the run
@@ -70,7 +70,7 @@ class Places:
 class Journal:
     """A run on its way. `key` names its folder.
 
-    `base` is the commit that HEAD stood at, `pinned` the one that its data is versioned upon:
+    `base` is the commit of HEAD, `pinned` the one that its data is versioned upon:
     the same, or with `snapshot` a commit of the uncommitted changes as they were at its start.
     Of a run of `retrain` both are the branch's commit, and the user's folder plays no part.
     `places` is None in a journal of an earlier version.
@@ -166,7 +166,7 @@ class Journals:
         return sorted(home for home in homes if home.is_dir() and KEY.fullmatch(home.name))
 
     def tree(self, key: str) -> Path:
-        """The run's private worktree."""
+        """The run's worktree."""
         return self.home(key) / f"tree-{key[:8]}"
 
     def outputs(self, key: str) -> Path:
@@ -210,7 +210,7 @@ class Journals:
             return self.write(journal)
 
     def write(self, journal: Journal) -> Journal:
-        """Puts a journal on disk and returns it. Raises `DiskFull`; what stood there stands."""
+        """Puts a journal on disk and returns it. Raises `DiskFull`; what was there stays."""
         home = self.home(journal.key)
         new = home / "journal.json.new"
         with _written_to_disk(), new.open("w", encoding="utf-8") as stream:
@@ -256,7 +256,7 @@ class Journals:
     def _own(self, key: str) -> bool:
         """Takes the run's lock, which the kernel drops when this process ends, however it ends.
 
-        A number and a host's name would not tell: both come back, in a new container say.
+        A number and a host's name would not do: both come back, in a new container say.
         """
         file = self._owner(key)
         if file in _OWNED:
@@ -283,13 +283,13 @@ class Journals:
 
     def close(self, key: str) -> None:
         """Forgets a run that has come to its end."""
-        # The journal first: cut off here, the rest is a leftover and not a run.
+        # The journal first: interrupted here, the rest is a leftover and not a run.
         (self.home(key) / "journal.json").unlink(missing_ok=True)
         shutil.rmtree(self.home(key), ignore_errors=True)
         self.release(key)
 
     def sweep(self, remove_tree: Callable[[Path], None]) -> None:
-        """Takes away folders without a journal that no live process owns: a run was cut off before
+        """Removes folders without a journal that no live process owns: a run was interrupted before
         its first or after its last word, or something else while it had a folder for a moment.
         """
         with self.locked():

@@ -49,7 +49,7 @@ def _nowhere() -> Iterable[OtherTracker]:
 @dataclass(frozen=True, slots=True)
 class TrainingRepo:
     """The user's repository, its configuration, and the ports behind which Git, DVC and the
-    tracker stand. `variables` is the environment that Anchored itself was started with.
+    tracker are. `variables` is the environment that Anchored itself was started with.
 
     `tracker_settings` is `[tracker]` as it would lead to the same place whatever the environment.
     `elsewhere` gives the other trackers whose runs may be meant, those that answer; finding them
@@ -84,7 +84,7 @@ class TrainingRepo:
         return journal
 
     def forget(self, key: str) -> None:
-        """Takes away what kept a run that was under way: it has come to its end."""
+        """Removes what kept a run that was under way: it has come to its end."""
         self.code.forget(open_ref(key))
         self.journals.close(key)
 

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from anchored.decisions.audit import Problem
 from anchored.errors import GitRemoteFailed, NotReady
 from anchored.history.find import found
-from anchored.history.trace import traced
+from anchored.history.trace import resolve_run
 from anchored.records import FlowLink, RunRecord, Verdict
 from anchored.run import open as open_run
 from tests.repos import Repo
@@ -63,7 +63,7 @@ def test_two_runs_of_one_result_have_a_record_each(repo: Repo) -> None:
     assert one.git.commit != two.git.commit
     workspace = repo.open()
     for run in (one, two):
-        assert traced(workspace, found(workspace, run.name)).run.run_id == run.run_id
+        assert resolve_run(workspace, found(workspace, run.name)).run.run_id == run.run_id
 
 
 def test_a_command_in_the_tracker_is_never_run(sealed: Sealed) -> None:
@@ -151,7 +151,7 @@ def test_of_a_run_sealed_before_the_audit_says_what_a_restore_goes_by(old: Seale
     for key in ("dvc_model_md5", "dvc_model_md5/models/model.bin"):
         client(repo).set_tag(one.run_id, key, two.model[0].md5)
     client(repo).set_tag(one.run_id, "git_source_commit", two.git.source_commit)
-    past = traced(repo.open(), found(repo.open(), one.run_id))
+    past = resolve_run(repo.open(), found(repo.open(), one.run_id))
     assert past.lineage.model == one.model, "what the commit under the ref names"
     assert past.mismatches
     said = [(str(f.problem), f.detail) for f in repo.audit().findings]
@@ -226,7 +226,7 @@ def test_a_run_that_says_sealed_without_a_ref_of_its_own(sealed: Sealed) -> None
         dvc_data_md5=one.data[0].md5, **{"anchored.state": "sealed"},
     )  # fmt: skip
     assert ("forged", "ref-missing") in problems(repo)
-    assert traced(repo.open(), found(repo.open(), forged)).is_recorded is False
+    assert resolve_run(repo.open(), found(repo.open(), forged)).is_recorded is False
 
 
 def test_an_id_that_a_tracker_gives_twice_moves_no_ref(sealed: Sealed) -> None:

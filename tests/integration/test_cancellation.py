@@ -13,7 +13,7 @@ from anchored.journal import FOLDER, Step, new_key
 from anchored.records import FlowLink, TrackedRun
 from anchored.reproduce import reproduce
 from anchored.resume.flow_runs import close_dead, close_flow_runs
-from anchored.retrain.refresh import refreshed
+from anchored.retrain.refresh import refresh
 from anchored.run import open as open_run
 from tests.forked import started
 from tests.killed import (
@@ -119,7 +119,7 @@ def test_a_worker_closes_what_is_cancelled_or_killed(
     assert flows.get(flow_run)["state_type"] == "RUNNING"
     assert repo.anchored("run", "next", **prefect_server.env).returncode == 0
     assert flows.get(flow_run)["state_type"] == "CRASHED"
-    assert_closed(repo, "orphaned", "training was cut off")
+    assert_closed(repo, "orphaned", "training was interrupted")
 
     # Cancelled after training: nothing is lost with it.
     here = worker(prefect_server, repo.root.parent, ANCHORED_REPO=str(repo.root))
@@ -178,7 +178,7 @@ def test_what_nobody_owns_and_was_cut_off_in_training_is_closed(repo: Repo) -> N
         wait_for(lambda: len(trainings(repo)) >= 2, 60)
         kill(repo, "after report.output", params={"power": 2})
         (said,) = close_dead(repo.open())
-        assert said == "one was cut off in training, and is closed as failed"
+        assert said == "one was interrupted in training, and is closed as failed"
         assert close_dead(repo.open()) == []
         assert len(trainings(repo)) >= 2
         assert tracked(repo, "alive").ending is None
@@ -186,8 +186,8 @@ def test_what_nobody_owns_and_was_cut_off_in_training_is_closed(repo: Repo) -> N
         alive.kill()
         alive.join()
     close_dead(repo.open())
-    assert_closed(repo, "one", "training was cut off")
-    assert_closed(repo, "alive", "training was cut off")
+    assert_closed(repo, "one", "training was interrupted")
+    assert_closed(repo, "alive", "training was interrupted")
 
 
 def test_a_run_of_this_very_process_is_not_taken_for_dead(repo: Repo) -> None:
@@ -203,7 +203,7 @@ def test_a_run_of_this_very_process_is_not_taken_for_dead(repo: Repo) -> None:
 def test_a_reproduction_that_was_cut_off_is_over_wherever_that_was(repo: Repo) -> None:
     repo.run("one")
     workspace = repo.open()
-    original = reproduce.located(workspace, "one", reproduce.Request())
+    original = reproduce.locate(workspace, "one", reproduce.Request())
     key = reproduce.open_reproduction(
         workspace, original, reproduce.Request(), FlowLink("flow", ""), key=new_key()
     ).key
@@ -213,7 +213,7 @@ def test_a_reproduction_that_was_cut_off_is_over_wherever_that_was(repo: Repo) -
 
 
 def refreshing(repo: Repo) -> None:
-    refreshed(repo.open(), open_run.RunRequest())
+    refresh(repo.open(), open_run.RunRequest())
 
 
 def test_a_refresh_whose_process_is_dead_ends_too(repo: Repo) -> None:

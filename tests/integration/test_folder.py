@@ -13,7 +13,7 @@ from anchored.errors import BadInput, NotReady
 from anchored.journal import FOLDER as RUNS
 from anchored.ports import Silent
 from anchored.records import FlowLink
-from anchored.run.input_folder import Content, behind_in_folder, compared
+from anchored.run.input_folder import Content, behind_in_folder, compare
 from anchored.run.open import RunRequest, check_request, open_run
 from anchored.run.version_data import version_data
 from tests.repos import Repo
@@ -52,7 +52,7 @@ def version(repo: Repo, content: str | dict[str, str], path: str = FILE) -> str:
 
 def content(repo: Repo, path: str = FILE, *, snapshot: bool = False) -> Content:
     """What the folder holds at a path, by what HEAD has."""
-    (found,) = compared(repo.open(), [path], repo.head, snapshot=snapshot)
+    (found,) = compare(repo.open(), [path], repo.head, snapshot=snapshot)
     return found.content
 
 
@@ -188,7 +188,7 @@ def test_pull_writes_nothing_through_a_link_out_of_the_repository(
         change()
         told = Told()
         behind_in_folder(repo.open(told), pull=True)
-        assert "lies behind a link that leaves the repository" in " ".join(told.warnings)
+        assert "is behind a link that leaves the repository" in " ".join(told.warnings)
         assert "newer\n" not in {f.read_text() for f in outside.iterdir() if f.suffix == ".csv"}
 
 

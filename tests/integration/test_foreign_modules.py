@@ -1,4 +1,4 @@
-"""Submodules and Git LFS: what training needs of them is in the private tree, or the run says so."""
+"""Submodules and Git LFS: what training needs of them is in the worktree, or the run says so."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from anchored.diff.diff import diff_runs
 from anchored.errors import AnchoredError, WrongUse
 from anchored.history.find import found
-from anchored.restore.restore import restored
+from anchored.restore.restore import restore
 from tests.hostile import DEEP, HARMS, ManyRuns
 from tests.repos import Repo
 
@@ -26,7 +26,7 @@ def test_hostile_runs_are_named_and_good_ones_go_on(repo: Repo, tmp_path: Path) 
     first = found(workspace, runs.good[0].run_id)
     for number, good in enumerate(runs.good):
         to = tmp_path / f"good {number}"
-        assert len(restored(workspace, good.run_id, str(to)).files) == 3
+        assert len(restore(workspace, good.run_id, str(to)).files) == 3
         assert (to / "models/model.bin").read_text() == f"model {number}\n"
     assert not diff_runs(workspace, first, found(workspace, runs.good[-1].run_id)).none
     for number, (run, harm) in enumerate(runs.harmed):
@@ -76,7 +76,7 @@ def check_harmed(workspace: Any, first: Any, run_id: str, what: str, to: Path) -
     refused = ""
     try:
         diff_runs(workspace, first, found(workspace, run_id))
-        restored(workspace, run_id, str(to))
+        restore(workspace, run_id, str(to))
     except WrongUse as error:
         refused = error.message
     except AnchoredError as error:

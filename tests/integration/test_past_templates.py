@@ -9,7 +9,7 @@ import pytest
 from anchored.config import Config
 from anchored.errors import ConfigError
 from anchored.records import Verdict
-from anchored.restore.restore import restored
+from anchored.restore.restore import restore
 from tests.repos import Repo
 
 
@@ -26,5 +26,5 @@ def test_a_format_of_the_past_is_reproduced_and_refused_for_new_runs(
     assert "write {power}" in str(raised.value.hint)
     assert [run.name for run in repo.runs()] == ["one"]
     assert repo.audit().is_clean
-    assert len(restored(repo.open(), "one", str(tmp_path / "to")).files) == 2
+    assert len(restore(repo.open(), "one", str(tmp_path / "to")).files) == 2
     assert repo.reproduce("one").verdict == Verdict.IDENTICAL

@@ -264,7 +264,7 @@ def test_a_link_of_the_commit_leads_no_input_out_of_the_tree(sealed: Sealed) -> 
     assert list(outside.iterdir()) == []
 
 
-# --- cut off ------------------------------------------------------------------------------------
+# --- interrupted ------------------------------------------------------------------------------------
 
 
 def killed_in_training(repo: Repo) -> None:

@@ -21,7 +21,7 @@ from anchored.adapters.dvc.store import DvcStore
 from anchored.decisions.restoring import WantedFile
 from anchored.errors import AnchoredError, ObjectLost, WrongUse
 from anchored.records import RunRecord
-from anchored.restore.restore import restored
+from anchored.restore.restore import restore
 from anchored.system.files import stamp_of
 from tests.contract.remotes import QUIET, forget, store
 from tests.repos import Repo, result_of
@@ -139,7 +139,7 @@ def test_any_name_has_a_folder_of_its_own(plain: Repo, name: str) -> None:
     plain.run(name, params={"power": 2})
     home = plain.root / "restored"
     for wanted in ("ab", name):
-        to = restored(plain.open(), wanted).to
+        to = restore(plain.open(), wanted).to
         assert to.parent == home
         assert (to / "models/model.bin").is_file()
     assert len([folder for folder in home.iterdir() if folder.is_dir()]) == 2
@@ -147,14 +147,14 @@ def test_any_name_has_a_folder_of_its_own(plain: Repo, name: str) -> None:
 
 def test_runs_of_one_name_do_not_share_a_folder(plain: Repo) -> None:
     runs = plain.run("same"), plain.run("same", params={"power": 2})
-    folders = [restored(plain.open(), run.run_id).to for run in runs]
+    folders = [restore(plain.open(), run.run_id).to for run in runs]
     assert [(f / "models/model.bin").read_text() for f in folders] == ["4950\n", "328350\n"]
 
 
 def test_what_is_handed_out_is_the_users_to_change(
     repo: Repo, run: RunRecord, tmp_path: Path
 ) -> None:
-    restored(repo.open(), "one", str(tmp_path / "to"))
+    restore(repo.open(), "one", str(tmp_path / "to"))
     umask = os.umask(0)
     os.umask(umask)
     for file in (tmp_path / "to").rglob("*"):
@@ -195,7 +195,7 @@ def test_a_corrupt_object_is_dropped_from_the_cache_and_taken_from_the_remote(
 ) -> None:
     for file in objects(repo, "cache").values():
         spoil(file, file.read_bytes()[:-1] + b"?")
-    restored(repo.open(), "one", str(tmp_path / "to"))
+    restore(repo.open(), "one", str(tmp_path / "to"))
     assert_restored(tmp_path / "to", repo, run)
     for md5, file in objects(repo, "cache").items():
         assert hashlib.md5(file.read_bytes()).hexdigest() == md5.removesuffix(".dir")
@@ -217,7 +217,7 @@ def test_an_object_that_is_lost_is_named_with_its_path(
     assert len(contents(to)) == 3, "all else is there, and nothing half done"
     file.touch()
     spoil(file, kept)
-    restored(repo.open(), "one", str(to))
+    restore(repo.open(), "one", str(to))
     assert_restored(to, repo, run)
 
 
@@ -227,7 +227,7 @@ def test_a_lost_listing_is_named(repo: Repo, run: RunRecord, tmp_path: Path) -> 
     with pytest.raises(
         ObjectLost, match=f"lacks object {run.model[0].md5}, which lists models"
     ) as e:
-        restored(repo.open(), "one", str(tmp_path / "to"))
+        restore(repo.open(), "one", str(tmp_path / "to"))
     assert not e.value.transient
     assert not (tmp_path / "to").exists()
 
@@ -239,12 +239,12 @@ def test_what_is_there_already_is_kept_if_it_is_the_same(
     repo: Repo, run: RunRecord, tmp_path: Path
 ) -> None:
     to = tmp_path / "to"
-    restored(repo.open(), "one", str(to))
+    restore(repo.open(), "one", str(to))
     (to / "mine").write_text("stays")
     (to / "data/mine").write_text("stays too")
     (to / "models/weights.bin").unlink()
     kept = stamp_of(str(to / "data/numbers.csv"))
-    restored(repo.open(), "one", str(to))
+    restore(repo.open(), "one", str(to))
     assert stamp_of(str(to / "data/numbers.csv")) == kept
     assert (to / "data/mine").read_text() == "stays too"
     (to / "mine").unlink()
@@ -297,7 +297,7 @@ def test_the_users_own_is_never_replaced(
     said = put(to, away)
     before = sorted(tmp_path.rglob("*")), contents(tmp_path)
     with pytest.raises(WrongUse, match=said):
-        restored(repo.open(), "one", str(to))
+        restore(repo.open(), "one", str(to))
     assert (sorted(tmp_path.rglob("*")), contents(tmp_path)) == before
 
 
@@ -306,14 +306,14 @@ def test_a_link_that_stays_inside_is_followed(repo: Repo, run: RunRecord, tmp_pa
     (to / "large").mkdir(parents=True)
     (to / "models").symlink_to("large")
     (tmp_path / "link").symlink_to("to")
-    restored(repo.open(), "one", str(tmp_path / "link"))
+    restore(repo.open(), "one", str(tmp_path / "link"))
     assert (to / "large/weights.bin").read_bytes() == b"4950"
 
 
 def test_no_folder_of_git_or_dvc_is_written_to(repo: Repo, run: RunRecord) -> None:
     for to in (".git/x", ".dvc/cache/x"):
         with pytest.raises(WrongUse, match="itself"):
-            restored(repo.open(), "one", str(repo.root / to))
+            restore(repo.open(), "one", str(repo.root / to))
 
 
 def test_a_run_made_by_hand_is_restored_though_its_commit_is_gone(
@@ -336,7 +336,7 @@ def test_a_run_that_names_nothing_is_wrong_use(repo: Repo, run: RunRecord) -> No
     assert not (repo.root / "restored").exists()
 
 
-# --- cut off, and large ---------------------------------------------------------------------------
+# --- interrupted, and large ---------------------------------------------------------------------------
 
 
 def test_a_killed_call_is_completed_by_the_next(plain: Repo, tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_a_killed_call_is_completed_by_the_next(plain: Repo, tmp_path: Path) -> 
     assert not (to / "data").exists(), "killed too late to show anything"
     torn = next(to.glob(".anchored-*/data/set/0/*"))
     torn.write_bytes(b"")
-    restored(plain.open(), "many", str(to))
+    restore(plain.open(), "many", str(to))
     assert_restored(to, plain, run)
     assert not list(to.glob(".anchored-*"))
 

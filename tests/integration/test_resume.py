@@ -126,7 +126,7 @@ def test_killed_in_training_is_closed_as_failed(repo: Repo, point: str) -> None:
     assert resume(repo) == []
     (run,) = repo.runs()
     assert run.state == "failed"
-    assert "cut off" in repo.tags(run.run_id)["anchored.error"]
+    assert "was interrupted" in repo.tags(run.run_id)["anchored.error"]
     assert theirs(repo) == before
     assert repo.git("rev-list", "--all", "--count") == "1"
     assert repo.git("for-each-ref", "refs/anchored", cwd=repo.origin) == ""
@@ -271,11 +271,11 @@ def test_a_folder_that_a_live_run_works_in_is_not_swept(repo: Repo) -> None:
 def test_a_private_tree_whose_process_was_killed_is_swept(repo: Repo) -> None:
     script = """
 import os, signal, sys
-from anchored.run.worktree import passing_tree
+from anchored.run.worktree import temporary_worktree
 from anchored.workspace.open import open_repo
 
 repo = open_repo(sys.argv[1])
-with passing_tree(repo, repo.config, repo.code.head()) as tree:
+with temporary_worktree(repo, repo.config, repo.code.head()) as tree:
     assert (tree.path / "train.py").exists()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -294,7 +294,7 @@ def test_resume_by_name_or_id_takes_one_run_and_guesses_nothing(repo: Repo) -> N
             list(claim_unfinished(repo.open(), unknown))
     with pytest.raises(AmbiguousRun, match=two.run_id) as several:
         list(claim_unfinished(repo.open(), "one"))
-    assert several.value.hint == "name one by its whole id, or finish all without RUN"
+    assert several.value.hint == "name one by its full id, or finish all without RUN"
     (claimed,) = claim_unfinished(repo.open(), one.run_id[:8])
     assert claimed.run.run_id == one.run_id
 

@@ -1,4 +1,4 @@
-"""Retrain: new data in a private tree, nothing repeated, and a gate before the champion."""
+"""Retrain: new data in a worktree, nothing repeated, and a gate before the champion."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from anchored.ports import Silent
 from anchored.records import RunRecord
 from anchored.retrain import gate
 from anchored.retrain.equal_run import equal_run
-from anchored.retrain.refresh import refreshed
-from anchored.run.open import Fresh, RunRequest
+from anchored.retrain.refresh import refresh
+from anchored.run.open import RetrainInputs, RunRequest
 from tests.killed import assert_cache_is_whole
 from tests.proof import assert_sealed
 from tests.repos import Repo, pointers_at
@@ -99,8 +99,8 @@ def archive(repo: Repo, archive_file: Path) -> Path:
     return archive_file
 
 
-def fresh(repo: Repo) -> Fresh:
-    return refreshed(repo.open(), RunRequest())
+def fresh(repo: Repo) -> RetrainInputs:
+    return refresh(repo.open(), RunRequest())
 
 
 def equal(repo: Repo, **params: object) -> str | None:
@@ -235,7 +235,7 @@ def test_a_retrain_that_was_cut_off_before_the_gate_is_judged_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(gate, "judged", cut_off)
+        patch.setattr(gate, "judge", cut_off)
         with pytest.raises(KeyboardInterrupt):
             repo.retrain("one")
     (run,) = repo.runs()
@@ -302,10 +302,10 @@ def test_a_decision_is_made_again_where_another_became_champion_meanwhile(champ:
     best = repo.run("best")
     workspace, run = repo.open(), repo.run("middle", params={"power": 1})
     run = run.with_(metrics={"total": 8000})
-    decision = gate.judged(workspace, run)
+    decision = gate.judge(workspace, run)
     assert decision.passed
     repo.promote("best")
-    settled = gate.settled(workspace, run, decision)
+    settled = gate.promote_if_better(workspace, run, decision)
     assert (settled.outcome, settled.decision.champion) == (Outcome.REFUSED, best.run_id)
     assert champion(repo) == best.run_id
 

@@ -13,8 +13,8 @@ from anchored.cli import main as cli
 from anchored.errors import AmbiguousRun, UnknownRun, WrongUse
 from anchored.history.find import found, listed
 from anchored.records import FlowLink
-from anchored.restore.restore import restored
-from anchored.resume.close import claim_unfinished, take_up
+from anchored.restore.restore import restore
+from anchored.resume.close import claim_unfinished, continue_run
 from anchored.resume.flow_runs import close_dead
 from anchored.run.open import RunRequest, open_run
 from anchored.run.train import fetch_inputs
@@ -114,7 +114,7 @@ def test_every_command_behaves_alike_with_both(
         assert printed(moved, capsys, "show", shown["run_id"][:6], *option) == shown
         changed = printed(moved, capsys, "diff", name, "latest", *option)
         assert (changed["data"], changed["code"]["files"]) == ([], [])
-        back = restored(moved.open(tracker=tracker), name, str(tmp_path / name))
+        back = restore(moved.open(tracker=tracker), name, str(tmp_path / name))
         assert {output.path for output in back.outputs} == {"data/numbers.csv", "models/model.bin"}
         audit = moved.audit(tracker=tracker)
         assert (audit.runs, audit.findings) == (2, ()), "run refs are those of both"
@@ -246,7 +246,7 @@ def test_an_interrupted_run_of_an_earlier_version_waits_for_its_own_tracker(repo
     assert "cut was opened in MLflow at sqlite:///" in done.stderr
     assert "hint: add --tracker mlflow\n" in done.stderr
     with pytest.raises(WrongUse, match="was opened in MLflow") as told:
-        take_up(repo.open(), key, FlowLink())
+        continue_run(repo.open(), key, FlowLink())
     assert told.value.hint == "add --tracker mlflow"
     assert close_dead(repo.open()) == []
     assert repo.open().journals.read(key) is not None

@@ -74,6 +74,6 @@ def test_killed_in_training_is_closed_as_killed(repo: Repo) -> None:
     (run,) = repo.runs()
     tracked = repo.open().tracker.run(run.run_id)
     assert (run.name, run.state, tracked.ending) == ("one", "failed", Ended.KILLED)
-    assert "cut off" in tracked.tags["anchored.error"]
+    assert "was interrupted" in tracked.tags["anchored.error"]
     assert (tracked.params["depth"], tracked.metrics) == ("3", {"loss": 0.5})
     assert_nothing_is_left(repo)

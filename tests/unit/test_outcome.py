@@ -26,8 +26,8 @@ metrics = "metrics.json"
 
 @pytest.mark.parametrize(("text", "match"), [
     (b"nonsense", "not valid JSON"), (b"[1]", "flat JSON object"), (b'{"a": NaN}', "'a' is nan"),
-    (b'{"a": -Infinity}', "'a' is -inf"), (b'{"ok": 1, "a": true}', "'a' is a truth value"),
-    (b'{"a": "0.5"}', "'a' is a text"), (b'{"a": {"b": 1}}', "'a' is an object"),
+    (b'{"a": -Infinity}', "'a' is -inf"), (b'{"ok": 1, "a": true}', "'a' is a boolean"),
+    (b'{"a": "0.5"}', "'a' is a string"), (b'{"a": {"b": 1}}', "'a' is an object"),
     (b'{"a": null}', "'a' is null"), (b'{" ": 1}', "without a name"),
 ])  # fmt: skip
 def test_metrics_that_are_no_numbers_are_named(text: bytes, match: str) -> None:

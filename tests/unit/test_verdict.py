@@ -22,7 +22,7 @@ from anchored.decisions.verdict import (
     Tolerance,
     agree,
     check_tolerances,
-    judged,
+    judge,
     parse_tolerances,
 )
 from anchored.errors import BadParam
@@ -41,7 +41,7 @@ def result(model: str = MODEL, **metrics: float) -> Result:
 
 
 def verdict(recorded: Result, *results: Result, **tolerances: Tolerance) -> Verdict:
-    return judged(recorded, results, tolerances)[0]
+    return judge(recorded, results, tolerances)[0]
 
 
 def test_equal_bytes_and_metrics_are_identical() -> None:
@@ -71,7 +71,7 @@ def test_a_tolerance_allows_what_it_says_and_no_more() -> None:
     assert verdict(result(r=0.7), result(r=0.81), r=Tolerance(0.1)) == "different"
     assert verdict(result(r=-200), result(r=-202), r=Tolerance(0.01, relative=True)) == "equivalent"
     assert verdict(result(r=-200), result(r=-203), r=Tolerance(0.01, relative=True)) == "different"
-    _, checks = judged(result(r=1), [result(OTHER, r=2)], {"r*": Tolerance(math.inf)})
+    _, checks = judge(result(r=1), [result(OTHER, r=2)], {"r*": Tolerance(math.inf)})
     assert [(c.what, c.equal, c.within) for c in checks] == [
         ("model m", False, None), ("metric r", False, True),
     ]  # fmt: skip
@@ -175,7 +175,7 @@ def test_many_packages_are_named_in_part() -> None:
 def test_what_nothing_explains_is_said() -> None:
     assert causes(TODAY) == (UNEXPLAINED,)
     assert causes(TODAY, agrees=True) == (UNRECORDED,)
-    assert causes(None) == ("the run recorded no environment, so nothing tells what differs in it",)
+    assert causes(None) == ("the run recorded no environment, so what differs in it is unknown",)
 
 
 def test_an_identical_result_needs_no_cause() -> None:

@@ -46,7 +46,7 @@ class Engine:
         with self._session() as heard:
             return flow(*args, **kwargs) if heard else flow.fn(*args, **kwargs)
 
-    def tell_crashed(self, flow_run_id: str) -> None:
+    def mark_crashed(self, flow_run_id: str) -> None:
         """Has a flow run called crashed whose process is gone, where a server is heard."""
         with self._session() as heard:
             if heard:

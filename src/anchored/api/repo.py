@@ -19,9 +19,9 @@ from anchored.history.find import found, listed
 from anchored.history.trace import shown_run
 from anchored.promote.promote import promote
 from anchored.records import ModelVersion, ParamValue, Reproduction, RunRecord, State
-from anchored.restore.restore import Restored, restored
+from anchored.restore.restore import Restored, restore
 from anchored.resume.close import Unfinished
-from anchored.resume.finish import resumed
+from anchored.resume.finish import resume_runs
 from anchored.system.retry_policy import with_retries
 from anchored.tracker_names import TrackerName
 from anchored.training_repo import TrainingRepo
@@ -171,18 +171,18 @@ class Repo:
 
         Each is tried; then the first error is raised, if there was one.
         """
-        ended = tuple(resumed(self._open(), run, self._finish))
+        ended = tuple(resume_runs(self._open(), run, self._finish))
         for one in ended:
             if one.error is not None:
                 raise one.error
             if one.run.state == State.FAILED:
-                self._engine.tell_crashed(one.run.prefect.flow_run_id)
+                self._engine.mark_crashed(one.run.prefect.flow_run_id)
         return tuple(one.run for one in ended)
 
     def _finish(self, unfinished: Unfinished) -> RunRecord:
         run = unfinished.run
         # Nobody is left to say so of the flow run that was interrupted.
-        self._engine.tell_crashed(run.prefect.flow_run_id)
+        self._engine.mark_crashed(run.prefect.flow_run_id)
         sealed = self._engine.call(
             experiment,
             repo=str(self.root),
@@ -212,7 +212,7 @@ class Repo:
 
     def restore(self, run: str, to: str | Path | None = None, *, latest: bool = False) -> Restored:
         """Exports a run's data and model, every byte hashed; by default to `restored/NAME`."""
-        return restored(self._open(), run, None if to is None else str(to), latest=latest)
+        return restore(self._open(), run, None if to is None else str(to), latest=latest)
 
     def promote(self, run: str, *, alias: str = "champion", latest: bool = False) -> ModelVersion:
         """Registers a run's model as a version, and gives it an alias."""

@@ -145,7 +145,7 @@ def _batches(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 def _detailed(tracker: Tracker, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
-    """The runs with their details, which stand in an artifact where they are too long for a tag."""
+    """The runs with their details, which are in an artifact where they are too long for a tag."""
     bare = [r for r in runs if r.tags.get(STATE) == State.SEALED and not r.tags.get(RECORD)]
     texts = tracker.artifacts(bare, RUN_DOCUMENT)
     return [

@@ -62,7 +62,7 @@ def prefect_session(root: Path) -> Iterator[None]:
             APILogHandler().flush()
 
 
-def tell_crashed(root: Path, flow_run_id: str) -> None:
+def mark_crashed(root: Path, flow_run_id: str) -> None:
     """Has a flow run called crashed whose process is gone; no server is started for that."""
     if not flow_run_id:
         return

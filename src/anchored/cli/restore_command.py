@@ -16,9 +16,9 @@ def run(arguments: Namespace) -> int:
 
     with TerminalReport("finding the run") as report:
         repo = open_repo(getattr(arguments, "repo", None), report, arguments.tracker)
-        from anchored.restore.restore import restored
+        from anchored.restore.restore import restore
 
-        result = restored(repo, arguments.run, arguments.to, latest=arguments.latest)
+        result = restore(repo, arguments.run, arguments.to, latest=arguments.latest)
     if getattr(arguments, "json", False):
         render.print_json(result.to_json())
         return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 
 from anchored.cli import console, render
-from anchored.cli.prefect_session import prefect_session, tell_crashed
+from anchored.cli.prefect_session import mark_crashed, prefect_session
 from anchored.errors import WrongUse
 from anchored.records import RunRecord, State
 from anchored.resume.close import Unfinished
-from anchored.resume.finish import Resumed, resumed
+from anchored.resume.finish import Resumed, resume_runs
 from anchored.workspace.open import open_repo
 
 
@@ -33,9 +33,9 @@ def run(arguments: Namespace) -> int:
             return sealed.run
 
     results, code = [], 0
-    for ended in resumed(repo, arguments.run, finish):
+    for ended in resume_runs(repo, arguments.run, finish):
         if ended.error is None and ended.run.state == State.FAILED:
-            tell_crashed(repo.root, ended.run.prefect.flow_run_id)
+            mark_crashed(repo.root, ended.run.prefect.flow_run_id)
         _say(ended)
         state = str(ended.run.state)
         results.append({"run_id": ended.run.run_id, "name": ended.run.name, "state": state})

@@ -1,7 +1,7 @@
 """Which training repos a process takes: the grammar of `ANCHORED_REPOS`.
 
 A pattern is a URL, an scp-like address or an absolute path. It is compared part by part (a part is
-what is between slashes), as it is written. `*` stands for characters within one part, which then
+what is between slashes), as it is written. `*` matches characters within one part, which then
 consists of letters, digits, `.`, `_`, `+` and `-` and begins with a letter, a digit or `_`: what a
 server or Git might read in another way, such as `..`, `%2f` or `~name`, passes only where a pattern
 has that very part.
@@ -76,7 +76,7 @@ class RepoPattern:
 
 
 def repo_pattern(text: str) -> RepoPattern | None:
-    """The pattern that a text is, `URL`, `URL#BRANCH` or a path; None for one that is none."""
+    """The pattern that a string is, `URL`, `URL#BRANCH` or a path; None for one that is none."""
     if text.startswith("/"):
         return RepoPattern(path_parts(text))
     address = git_address(text)

@@ -1,6 +1,6 @@
 """What an audit finds, of each run, by what Git, the DVC remote and the tracker were seen to have.
 
-A finding is rot, but for `unsealed`: a run that failed or was cut off never was reproducible.
+A finding is rot, but for `unsealed`: a run that failed or was interrupted never was reproducible.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def audit_of(
     holdings: Holdings,
     hashed: Mapping[ObjectName, str],
 ) -> Audit:
-    """The audit of these runs; `traces` are by run id, `hashed` what was hashed and is not whole.
+    """The audit of these runs; `traces` are by run id, `hashed` what was hashed and is corrupt.
 
     The value of `hashed` is what the bytes hash to; empty where the object is gone.
     """

@@ -101,7 +101,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A run as Git has it: where its commit stands, the pointers in it, and its lineage.
+    """A run as Git has it: whether its commit is reachable, the pointers in it, and its lineage.
 
     Name and hash of the environment are what the commit records, else what the tags say. Of a run
     that Anchored sealed, `ref_trouble` says what is wrong with its ref, and `mismatches` where the

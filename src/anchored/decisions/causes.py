@@ -1,4 +1,4 @@
-"""Why a reproduction gave another result: from evidence, most telling first."""
+"""Why a reproduction gave another result: from evidence, the strongest first."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def causes_of(
         *lost,
     ]
     if whole is not None and whole.recorded is None:
-        causes.append("the run recorded no environment, so nothing tells what differs in it")
+        causes.append("the run recorded no environment, so what differs in it is unknown")
     if agrees is False:
         causes.append(
             "training is not deterministic: it does not agree with itself, in two fresh trainings"

@@ -97,7 +97,7 @@ def checked_value(value: object) -> ParamValue:
     """The value, if a parameter may have it. Raises `ValueError` with words for the user."""
     infinite = isinstance(value, float) and not math.isfinite(value)
     if infinite or not isinstance(value, bool | int | float | str):
-        raise ValueError("must be a text, a finite number or a truth value")
+        raise ValueError("must be a string, a finite number or a boolean")
     if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
         raise ValueError("must not contain NUL or text that is not valid Unicode")
     return value

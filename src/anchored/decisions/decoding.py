@@ -1,7 +1,7 @@
 """One decoder for what others wrote: JSON, YAML and TOML, within bounds and without surprises.
 
 Whoever can push a commit or write to the tracker chooses these bytes. Size, depth and numbers are
-bounded before a parser that recurses, or grows faster than its input, sees them; a text that is
+bounded before a parser that recurses, or grows faster than its input, sees them; a string that is
 beyond the bounds, ambiguous or not valid is `Unreadable`, and nothing else is ever raised.
 """
 
@@ -131,7 +131,7 @@ def _text(text: bytes | str, longest: int) -> str:
 
 
 def _check_depth(bare: str) -> None:
-    """Raises for brackets that nest too deeply in a text whose strings are taken out."""
+    """Raises for brackets that nest too deeply in a string whose strings are taken out."""
     brackets = _NO_BRACKET.sub("", bare)
     if max(accumulate(1 if b in "[{" else -1 for b in brackets), default=0) > DEPTH:
         raise Unreadable(f"nested more than {DEPTH} levels deep")

@@ -1,6 +1,6 @@
 """What differs between two runs, as values: the document of `anchored diff --json`.
 
-"From" is the first run, "to" the second; None stands for what one of them does not have.
+"From" is the first run, "to" the second; None means that one of them has none.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class OutputChange:
-    """An input or model that differs, by its hashes; `problem` is why its files are not told."""
+    """An input or model that differs, by its hashes; `problem` is why its files are not listed."""
 
     path: str
     before: str | None
@@ -86,7 +86,7 @@ class OutputChange:
 class CodeChange:
     """The source commits (empty where a run names none) and the files that differ between them.
 
-    `problem` says why files are not told; `patch` is None where nobody asked for it.
+    `problem` says why files are not listed; `patch` is None where nobody asked for it.
     """
 
     before: str
@@ -195,7 +195,7 @@ def differing_files(before: Mapping[str, str], after: Mapping[str, str]) -> dict
 
 
 def is_pointer(path: str) -> bool:
-    """Whether a file of a commit is a DVC pointer: what it says is told as data."""
+    """Whether a file of a commit is a DVC pointer: its content is shown as data."""
     return path.endswith(".dvc")
 
 

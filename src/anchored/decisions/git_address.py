@@ -1,4 +1,4 @@
-"""A training repo given by its URL: told from a path, and what its clone here is called."""
+"""A training repo given by its URL: how it differs from a path, and the name of its clone here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from anchored.decisions.redaction import url_without_credentials, url_without_lo
 
 LONGEST_NAME = 40
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.")
-# As Git tells it, https://git-scm.com/docs/git-clone#_git_urls: no slash before the first colon.
+# As Git decides it, https://git-scm.com/docs/git-clone#_git_urls: no slash before the first colon.
 _SCP_LIKE = re.compile(r"(?!-)(?:[^/:@]+@)?(?:\[[^/\]]+\]|[^/:\[]+):[^:]")
 
 
@@ -23,12 +23,12 @@ class GitAddress:
 
     @property
     def given(self) -> str:
-        """The text that it was told from; it may hold credentials."""
+        """The string that it was parsed from; it may hold credentials."""
         return f"{self.url}#{self.branch}" if self.branch else self.url
 
     @property
     def shown(self) -> str:
-        """The URL as it may be told."""
+        """The URL as it may be shown."""
         return url_without_credentials(self.url)
 
     @property
@@ -51,7 +51,7 @@ class GitAddress:
 
 
 def git_address(text: str) -> GitAddress | None:
-    """The address that a text is, `URL` or `URL#BRANCH`; None for a path on this machine.
+    """The address that a string is, `URL` or `URL#BRANCH`; None for a path on this machine.
 
     `scheme://…` and `[user@]host:path` are addresses; a folder of such a name is `./host:path`.
     """

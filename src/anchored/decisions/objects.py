@@ -11,7 +11,7 @@ _OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 def is_object(oid: str) -> bool:
-    """Whether a text, as found in a tag or a file, can be the name of an object."""
+    """Whether a string, as found in a tag or a file, can be the name of an object."""
     return _OBJECT.fullmatch(oid) is not None
 
 

@@ -19,7 +19,7 @@ def normalized(path: str) -> str:
     """The path from the repo's root, in POSIX form, without `.`, `..` and a trailing slash.
 
     Raises `ValueError`, with words for the user, for a path that is empty, absolute or leaves
-    the repo, or that lies in `.git` or `.dvc`.
+    the repo, or that is in `.git` or `.dvc`.
     """
     if not path.strip():
         raise ValueError("must not be empty")
@@ -38,12 +38,12 @@ def normalized(path: str) -> str:
     if clean == ".":
         raise ValueError("must be a file or folder inside the repository, not all of it")
     if first in {".git", ".dvc"}:
-        raise ValueError(f"{path!r} lies in {first}, which belongs to {first[1:]} itself")
+        raise ValueError(f"{path!r} is in {first}, which belongs to {first[1:]} itself")
     return clean
 
 
 def overlapping(paths: Sequence[str]) -> tuple[str, str] | None:
-    """The first two of these normalized paths of which one lies in, or is, the other."""
+    """The first two of these normalized paths of which one is in, or is, the other."""
     for one, other in combinations(paths, 2):
         short, long = sorted((one, other), key=len)
         if long == short or long.startswith(short + "/"):

@@ -1,7 +1,7 @@
 """`.dvc` files as plain values.
 
 Format: https://dvc.org/doc/user-guide/project-structure/dvc-files. Writing one, which has to keep
-the user's own comments and fields, is DVC's business and stands in the adapter.
+the user's own comments and fields, is for the adapter.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ PLAIN = frozenset(" -_.,+=~")
 
 @dataclass(frozen=True, slots=True)
 class WantedFile:
-    """A file to hand out: its path, and the object that holds its bytes."""
+    """A file to export: its path, and the object that holds its bytes."""
 
     path: str
     oid: str
@@ -76,7 +76,7 @@ def wanted_files(
 
 
 def folders_of(paths: Iterable[str]) -> list[str]:
-    """Every folder that these paths lie in, from the outer to the inner ones."""
+    """Every folder that these paths are in, from the outer to the inner ones."""
     known: set[str] = set()
     for path in paths:
         for folder in _above(path):

@@ -46,12 +46,12 @@ class Found:
 
     @property
     def model(self) -> str:
-        """The model's path; empty where nothing tells."""
+        """The model's path; empty if unknown."""
         return next((p for p in self.outputs if looks_like_model(p)), "")
 
     @property
     def script(self) -> str:
-        """The training script; empty where nothing tells."""
+        """The training script; empty if unknown."""
         return next((s for s in SCRIPTS if s in {*self.tracked, *self.untracked}), "")
 
 

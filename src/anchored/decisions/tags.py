@@ -76,7 +76,7 @@ class TaggedFacts:
 
 
 def render_tags(run: RunRecord) -> dict[str, str]:
-    """Every tag that a record stands for; facts not known yet have no tag."""
+    """Every tag of a record; facts not known yet have no tag."""
     tags = {
         COMMIT: run.git.commit,
         SOURCE_COMMIT: run.git.source_commit,
@@ -101,7 +101,7 @@ def is_tag(key: str) -> bool:
 
 
 def state_tags(run: RunRecord) -> dict[str, str]:
-    """Those tags of a run that say where it stands, and which flow run works on it."""
+    """Those tags of a run that say how far it is, and which flow run works on it."""
     rendered = render_tags(run)
     return {key: rendered[key] for key in (FLOW_RUN_ID, FLOW_RUN_URL, STATE) if key in rendered}
 
@@ -128,7 +128,7 @@ def parse_tags(tags: Mapping[str, str]) -> TaggedFacts:
 
 
 def record_of(tracked: TrackedRun, *, kind: str, uri: str) -> RunRecord:
-    """The record that a tracker's run stands for, whoever made it.
+    """The record of a tracker's run, whoever made it.
 
     Commit and hashes come from their own tags; sizes, typed params and the command from the tag
     `anchored.record` where there is one.

@@ -1,6 +1,6 @@
 """Which run is the one of its attempt, where a tracker has made several.
 
-A request whose answer was lost may have been repeated by whatever stands between us and a tracker's
+A request whose answer was lost may have been repeated by whatever is between us and a tracker's
 server: then there are two runs of one attempt, and nobody ever hears of the other one.
 """
 

@@ -54,7 +54,7 @@ def training_variables(
 def moved_imports(
     python_path: str, *, root: Path, tree: Path, editable: Iterable[str], added: Iterable[str]
 ) -> str:
-    """`PYTHONPATH` such that code of the repo is imported from the private tree, not the user's.
+    """`PYTHONPATH` such that code of the repo is imported from the worktree, not the user's.
 
     Entries inside the repo are moved into the tree. A project that is installed in editable mode
     from inside the repo (`pip install -e .`) would be imported from the user's working tree; its

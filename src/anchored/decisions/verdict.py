@@ -72,7 +72,7 @@ def check_tolerances(tolerances: Mapping[str, Tolerance], metrics: Iterable[str]
             )
 
 
-def judged(
+def judge(
     recorded: Result, results: Sequence[Result], tolerances: Mapping[str, Tolerance]
 ) -> tuple[Verdict, tuple[Check, ...]]:
     """The verdict over one training or more, and its checks, those of the first training.

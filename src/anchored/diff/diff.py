@@ -1,7 +1,7 @@
 """Diff two runs: why they are not the same, from their lineage, their commits and their records.
 
 A read-only operation but for what tracing a run brings here, and listings that come to the cache.
-What is lost is said, and the rest told all the same.
+What is lost is reported, and so is the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from anchored.decisions.differences import (
 )
 from anchored.errors import AnchoredError, BadInput, NotReady, RemoteFailed
 from anchored.history.find import sealed_environment
-from anchored.history.trace import Traced, traced
+from anchored.history.trace import ResolvedRun, resolve_run
 from anchored.records import Pointer, RunRecord
 from anchored.training_repo import TrainingRepo
 
@@ -36,7 +36,7 @@ def diff_runs(
     repo: TrainingRepo, one: RunRecord, other: RunRecord, *, patch: bool = False
 ) -> Differences:
     """All that differs from one run to the other. Raises `GitRemoteFailed`, `TrackerFailed`."""
-    before, after = traced(repo, one), traced(repo, other)
+    before, after = resolve_run(repo, one), resolve_run(repo, other)
     for run in (before, after):
         for line in run.mismatches:
             repo.report.warn(f"{run.run.name!r}: {line}")
@@ -54,8 +54,10 @@ def diff_runs(
 # --- code -------------------------------------------------------------------------------------
 
 
-def _code(repo: TrainingRepo, before: Traced, after: Traced, *, patch: bool) -> CodeChange:
-    lost = [problem for traced in (before, after) if (problem := _lost(traced))]
+def _code(
+    repo: TrainingRepo, before: ResolvedRun, after: ResolvedRun, *, patch: bool
+) -> CodeChange:
+    lost = [problem for past in (before, after) if (problem := _lost(past))]
     if lost:
         return CodeChange(_named(before), _named(after), problem="; ".join(lost))
     one, other = before.source, after.source
@@ -70,17 +72,17 @@ def _code(repo: TrainingRepo, before: Traced, after: Traced, *, patch: bool) -> 
     return CodeChange(one, other, files=shown, patch=lines)
 
 
-def _named(traced: Traced) -> str:
+def _named(past: ResolvedRun) -> str:
     """The commit that training executed, by the run's own account where it is lost."""
-    return traced.source or traced.run.git.source_commit or traced.run.git.commit
+    return past.source or past.run.git.source_commit or past.run.git.commit
 
 
-def _lost(traced: Traced) -> str:
+def _lost(past: ResolvedRun) -> str:
     """Why the commit that training executed is not to be had; empty where it is."""
-    if traced.source:
+    if past.source:
         return ""
-    why = "; ".join(traced.trouble) or "it names no commit"
-    return f"{traced.run.name or traced.run.run_id}: {why}"
+    why = "; ".join(past.trouble) or "it names no commit"
+    return f"{past.run.name or past.run.run_id}: {why}"
 
 
 def _ignores_of_dvc(
@@ -109,7 +111,7 @@ class _Outputs:
     unanswered: str = ""
     listings: dict[Pointer, Mapping[str, str] | None] = field(default_factory=dict)
 
-    def changes(self, before: Traced, after: Traced) -> list[OutputChange]:
+    def changes(self, before: ResolvedRun, after: ResolvedRun) -> list[OutputChange]:
         pairs = [
             *differing_outputs(before.lineage.data, after.lineage.data),
             *differing_outputs(before.lineage.model, after.lineage.model),
@@ -152,7 +154,7 @@ class _Outputs:
         pairs: Sequence[tuple[Pointer | None, Pointer | None]],
         changed: Sequence[Mapping[str, Change] | None],
     ) -> dict[str, int]:
-        """Sizes in bytes, by object, of all that changed, as far as cache or remote know them."""
+        """Sizes in bytes, by object, of all that changed, if cache or remote know them."""
         wanted: dict[str, dict[str, None]] = {}
         for pair, paths in zip(pairs, changed, strict=True):
             for pointer in filter(None, pair):

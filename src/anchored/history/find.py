@@ -56,7 +56,7 @@ def found(repo: TrainingRepo, wanted: str, *, latest: bool = False) -> RunRecord
     script logged by itself).
 
     A name is never taken for one of the others nor they for it: where a run is *named* as another
-    is referred to, both are candidates. But a whole id of 32 hex digits is that run's, whatever
+    is referred to, both are candidates. But a full id of 32 hex digits is that run's, whatever
     others are named: a tracker's key names one run for ever, so it has to be the way out of every
     ambiguity. With `latest`, the newest is taken of several runs of one name, and of nothing else:
     whoever can give a run a name must not take over what an id or an alias refers to.
@@ -103,7 +103,7 @@ def listed(repo: TrainingRepo, limit: int | None = None) -> Iterator[RunRecord]:
 
 
 def detailed(repo: TrainingRepo, tracked: TrackedRun) -> TrackedRun:
-    """The run with its details, which stand in an artifact where they are too long for a tag."""
+    """The run with its details, which are in an artifact where they are too long for a tag."""
     if not tracked.tags.get(RECORD) and (
         text := repo.tracker.artifact(tracked.run_id, RUN_DOCUMENT)
     ):
@@ -114,7 +114,7 @@ def detailed(repo: TrainingRepo, tracked: TrackedRun) -> TrackedRun:
 def with_details(tracked: TrackedRun, text: bytes) -> TrackedRun:
     """A run whose details were too long for a tag, with those of its `anchored/run.json`.
 
-    What cannot be read stands for the details all the same, as if the tag were unreadable.
+    What cannot be read counts as the details all the same, as if the tag were unreadable.
     """
     try:
         document = json_value(text, longest=LONGEST_DOCUMENT)
@@ -173,7 +173,7 @@ def _ambiguous(repo: TrainingRepo, wanted: str, meant: _Meant) -> AmbiguousRun:
     elif not meant.named:
         hint = "give more of its id"
     else:
-        hint = "name one by its whole id; one that was named like a reference is best renamed"
+        hint = "name one by its full id; one that was named like a reference is best renamed"
     return AmbiguousRun(wanted, [_line(repo, run) for run in meant.all], hint=hint)
 
 
@@ -212,7 +212,7 @@ def _whole(repo: TrainingRepo, tracked: TrackedRun) -> RunRecord:
 def environment_of(repo: TrainingRepo, run_id: str) -> Environment | None:
     """What the run recorded of its training interpreter; None where it recorded nothing.
 
-    A record that cannot be read counts for none; the user is told.
+    A record that cannot be read counts for none; the user is warned.
     """
     return _environment(repo, run_id, repo.tracker.artifact(run_id, ENVIRONMENT_DOCUMENT))
 

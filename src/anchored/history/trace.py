@@ -25,7 +25,7 @@ from anchored.training_repo import TrainingRepo, readable_config
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class ResolvedRun:
     """A run with its lineage. `commit` and `source` are empty where they are not to be had.
 
     `source` is the commit that training executed; `config` the configuration there, None without.
@@ -43,7 +43,7 @@ class Traced:
     mismatches: tuple[str, ...] = ()
 
 
-def traced(repo: TrainingRepo, run: RunRecord) -> Traced:
+def resolve_run(repo: TrainingRepo, run: RunRecord) -> ResolvedRun:
     """Finds the run's commit and what it names.
 
     Raises `BadInput` for tags that name paths or hashes which are none, `NotReady` for a commit
@@ -72,7 +72,7 @@ def traced(repo: TrainingRepo, run: RunRecord) -> Traced:
     return _tagged(repo, run, commit, source or commit, tuple(trouble.values()))
 
 
-def record_at(repo: TrainingRepo, run: RunRecord) -> Traced | None:
+def record_at(repo: TrainingRepo, run: RunRecord) -> ResolvedRun | None:
     """The run as its commit records it, if that is here already. Asks no remote."""
     refs = repo.code.own_refs(run_ref(run.run_id)) if may_have_ref(run.run_id) else {}
     commit = refs.get(run_ref(run.run_id), "")
@@ -107,11 +107,11 @@ def _record_at(repo: TrainingRepo, commit: str) -> CommitRecord | None:
         raise NotReady(f"the record in commit {commit} cannot be read: {error}") from error
 
 
-def _recorded(repo: TrainingRepo, tracked: RunRecord, record: CommitRecord) -> Traced:
+def _recorded(repo: TrainingRepo, tracked: RunRecord, record: CommitRecord) -> ResolvedRun:
     sealed = record.run
     git = replace(sealed.git, ref=run_ref(sealed.run_id))
     run, mismatches = agreed(tracked, sealed.with_(git=git))
-    return Traced(
+    return ResolvedRun(
         run=run,
         lineage=recorded_lineage(run, _pointers_at(repo, git.commit)),
         commit=git.commit,
@@ -122,7 +122,7 @@ def _recorded(repo: TrainingRepo, tracked: RunRecord, record: CommitRecord) -> T
     )
 
 
-def _sealed_before(repo: TrainingRepo, run: RunRecord, commit: str) -> Traced:
+def _sealed_before(repo: TrainingRepo, run: RunRecord, commit: str) -> ResolvedRun:
     (text,) = repo.code.commit_texts([commit]).values()
     source = source_of(commit, text)
     config = _config_at(repo, source)
@@ -139,7 +139,7 @@ def _sealed_before(repo: TrainingRepo, run: RunRecord, commit: str) -> Traced:
 
 def _tagged(
     repo: TrainingRepo, run: RunRecord, commit: str, source: str, trouble: tuple[str, ...]
-) -> Traced:
+) -> ResolvedRun:
     """A run by what its tags say, with what its commit adds to that."""
     config = _config_at(repo, source) if source else None
     lineage = lineage_of(
@@ -151,7 +151,7 @@ def _tagged(
     )
     pointers = repo.store.with_hash_kind((*lineage.data, *lineage.model))
     count = len(lineage.data)
-    return Traced(
+    return ResolvedRun(
         run=run,
         lineage=Lineage(pointers[:count], pointers[count:], lineage.differences),
         commit=commit,

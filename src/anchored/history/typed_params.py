@@ -21,8 +21,8 @@ def typed(params: Mapping[str, ParamValue], config: Config) -> dict[str, ParamVa
 
 
 def _of_text(name: str, text: str, config: Config) -> ParamValue:
-    """A configured param's value; what is not of the configured type is a number or a text."""
-    for spelled in (text, text.lower()):  # Python's True is a truth value, as TOML's true
+    """A configured param's value; what is not of the configured type is a number or a string."""
+    for spelled in (text, text.lower()):  # Python's True is a boolean, as TOML's true
         with suppress(BadParam):
             return config.params_with({name: spelled})[name]
     for kind in (int, float):

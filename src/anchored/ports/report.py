@@ -1,4 +1,4 @@
-"""Someone to tell how far the work has come."""
+"""Whom progress is reported to."""
 
 from __future__ import annotations
 

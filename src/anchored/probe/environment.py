@@ -1,7 +1,7 @@
 """Printed as JSON: what the Python that runs this file is, and every package it would import.
 
 Runs in the *training* interpreter, which may be older than ours and has no Anchored: stdlib only,
-Python 3.6 syntax. It stands in a folder of its own because Python puts a script's folder first on
+Python 3.6 syntax. It is in a folder of its own because Python puts a script's folder first on
 `sys.path`.
 """
 
@@ -67,7 +67,7 @@ def added():
 
     A `.pth` file has put them there; `setup.py develop` leaves no other record.
     """
-    # Not its prefixes: a repo may lie below /usr, and an environment's root be the repo's.
+    # Not its prefixes: a repo may be below /usr, and an environment's root be the repo's.
     own = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     variable = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     known = {os.path.abspath(entry) for entry in variable}

@@ -1,4 +1,4 @@
-"""Promote: a run's model becomes a version of the registered model, and bears an alias."""
+"""Promote: a run's model becomes a version of the registered model, and gets an alias."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from anchored.decisions.naming import checked_alias, run_ref
 from anchored.decisions.tags import STATE
 from anchored.errors import ConfigError, UnknownRun, WrongUse
 from anchored.history.find import sealed_environment
-from anchored.history.trace import Traced, traced
+from anchored.history.trace import ResolvedRun, resolve_run
 from anchored.records import ModelVersion, Pointer, RunRecord, State
 from anchored.run.model_content import model_content, model_tags
 from anchored.training_repo import TrainingRepo
@@ -19,10 +19,10 @@ CHAMPION = "champion"
 def promote(
     repo: TrainingRepo, run: RunRecord, *, alias: str, model: str | None = None
 ) -> ModelVersion:
-    """Registers a run's model, every byte hashed before, and lets the version bear an alias.
+    """Registers a run's model, every byte hashed before, and gives the version an alias.
 
-    The alias is moved last: it always names a version that is whole. A second call, as after one
-    that was cut off, makes no second version. A run made by hand will do, if it names its commit
+    The alias is moved last: it always names a complete version. A second call, as after one
+    that was interrupted, makes no second version. An external run will do, if it names its commit
     and its model.
 
     `model` is the registered model's name, by default the configured one. Raises `ConfigError`
@@ -51,7 +51,7 @@ def promote_over(
         return _promoted(repo, past, model, alias)
 
 
-def _promoted(repo: TrainingRepo, past: Traced, model: str, alias: str) -> ModelVersion:
+def _promoted(repo: TrainingRepo, past: ResolvedRun, model: str, alias: str) -> ModelVersion:
     before = repo.tracker.version_of_alias(model, alias)
     version = _registered(repo, past, model)
     if before is not None and before.version == version.version:
@@ -78,9 +78,9 @@ def registered_model(repo: TrainingRepo) -> str:
     return retrain.registered_model
 
 
-def _fit(repo: TrainingRepo, tracked: RunRecord) -> Traced:
+def _fit(repo: TrainingRepo, tracked: RunRecord) -> ResolvedRun:
     """The run by its commit. Raises `WrongUse` where nobody may rely on its model."""
-    past = traced(repo, tracked)
+    past = resolve_run(repo, tracked)
     run = past.run
     if run.reproduces:
         raise WrongUse(
@@ -92,7 +92,7 @@ def _fit(repo: TrainingRepo, tracked: RunRecord) -> Traced:
         ways = {State.FAILED: f"`anchored show {run.run_id}` shows what is known of it"}
         raise WrongUse(
             f"the run {run.name!r} is {run.state}: only a sealed one can be promoted",
-            hint=ways.get(run.state, "`anchored resume` finishes runs that were cut off"),
+            hint=ways.get(run.state, "`anchored resume` finishes runs that were interrupted"),
         )
     if is_ours and not run.git.ref:
         raise WrongUse(
@@ -109,7 +109,7 @@ def _fit(repo: TrainingRepo, tracked: RunRecord) -> Traced:
     return past
 
 
-def _registered(repo: TrainingRepo, past: Traced, model: str) -> ModelVersion:
+def _registered(repo: TrainingRepo, past: ResolvedRun, model: str) -> ModelVersion:
     """The version of the run's model; made if there is none."""
     run = past.run
     md5 = run.model[0].md5
@@ -122,7 +122,7 @@ def _registered(repo: TrainingRepo, past: Traced, model: str) -> ModelVersion:
         return repo.tracker.register(run.run_id, content, model=model, tags=tags)
 
 
-def _pointer(repo: TrainingRepo, past: Traced) -> Pointer:
+def _pointer(repo: TrainingRepo, past: ResolvedRun) -> Pointer:
     """The run's model; the record and the pointer of a sealed run's commit have to agree.
 
     A script's own run often names a commit that it took down before the model was versioned.

@@ -8,9 +8,9 @@ from typing import Self
 
 
 class CommitStanding(StrEnum):
-    """Where a commit stands: held by a ref of the repository, here but held by none, or nowhere.
+    """Whether a commit is reachable from a ref of the repository, or from none, or is missing.
 
-    One that no ref holds may be anybody's: servers hand out commits of strangers' forks by name.
+    One that no ref reaches may be anybody's: servers serve commits of strangers' forks by name.
     """
 
     REACHABLE = "reachable"
@@ -28,7 +28,7 @@ class CommitText:
 
 @dataclass(frozen=True, slots=True)
 class GitFacts:
-    """Where a run's code and pointers stand; `repo_url` never holds credentials."""
+    """Where a run's code and pointers are; `repo_url` never holds credentials."""
 
     commit: str = ""
     source_commit: str = ""

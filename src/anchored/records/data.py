@@ -11,7 +11,7 @@ from anchored.records.decoding import checked
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A file as it was handed to training: enough to see that nobody wrote to it since."""
+    """A file as it was given to training: enough to see that nobody wrote to it since."""
 
     inode: int
     size: int

@@ -12,7 +12,7 @@ from anchored.display import html
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A version in a registry of models, made of a run's model; `aliases` are those it bears.
+    """A version in a registry of models, made of a run's model; `aliases` are those it has.
 
     `run_id` is empty where the registry names no run. `usage` is the Python that brings the model
     back, empty where that is not known.

@@ -1,7 +1,7 @@
 """Reproduce a run: train it again from its commit and data, and judge what that gives.
 
 A reproduction is a tracker run of its own, which points at the original. It is not sealed, for it
-adds nothing that another run would need; cut off, it is closed as failed and can be begun anew.
+adds nothing that another run would need; interrupted, it is closed as failed and can be begun anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from anchored.decisions.causes import (
 )
 from anchored.decisions.command import filled_command
 from anchored.decisions.naming import open_ref, reproduction_name
-from anchored.decisions.verdict import Result, Tolerance, agree, check_tolerances, judged
+from anchored.decisions.verdict import Result, Tolerance, agree, check_tolerances, judge
 from anchored.errors import BadParam, NotReady, ObjectLost, RunFailed
 from anchored.history.find import (
     environment_of,
@@ -27,7 +27,7 @@ from anchored.history.find import (
     found_by_id,
     sealed_environment,
 )
-from anchored.history.trace import Traced, traced
+from anchored.history.trace import ResolvedRun, resolve_run
 from anchored.history.typed_params import typed
 from anchored.journal import Journal, Places, Step
 from anchored.ports import LoggedFiles
@@ -48,8 +48,8 @@ from anchored.records import (
     rendered,
 )
 from anchored.run.log import log_run, logged_files, of_training
-from anchored.run.open import DVC_CONFIG, adopted, opened, places_of, places_of_records
-from anchored.run.train import trained, with_outcome
+from anchored.run.open import DVC_CONFIG, adopt, open_in_tracker, places_of, places_of_records
+from anchored.run.train import train_once, with_outcome
 from anchored.run.worktree import Past
 from anchored.training_repo import TrainingRepo, moment, now
 
@@ -80,18 +80,20 @@ class Rerun:
     failure: str = ""
 
 
-def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool = False) -> Traced:
-    """The run that is meant, with its commit brought here. A reproduction stands for its original.
+def locate(
+    repo: TrainingRepo, wanted: str, request: Request, *, latest: bool = False
+) -> ResolvedRun:
+    """The run that is meant, with its commit fetched. A reproduction means its original.
 
     Raises `UnknownRun`, `AmbiguousRun`, `BadParam` for a tolerance of no metric, `NotReady` for a
     run that names no commit, recorded no environment to be rebuilt, or whose command only the
     tracker knows, and `GitRemoteFailed`.
     """
     run = found(repo, wanted, latest=latest)
-    original = traced(repo, run)
+    original = resolve_run(repo, run)
     if run.reproduces and not original.run.git.ref:
         repo.report.say(f"{run.name!r} is a reproduction; its original is reproduced")
-        original = traced(repo, found_by_id(repo, run.reproduces))
+        original = resolve_run(repo, found_by_id(repo, run.reproduces))
     run = original.run
     check_tolerances(request.tolerances, run.metrics)
     if not run.git.commit and not run.git.source_commit:
@@ -108,7 +110,7 @@ def located(repo: TrainingRepo, wanted: str, request: Request, *, latest: bool =
 
 
 def open_reproduction(
-    repo: TrainingRepo, original: Traced, request: Request, flow: FlowLink, *, key: str
+    repo: TrainingRepo, original: ResolvedRun, request: Request, flow: FlowLink, *, key: str
 ) -> Journal:
     """Opens the tracker run of a reproduction; called again with the same key, finds it."""
     begun = repo.journals.claim(key)
@@ -117,11 +119,11 @@ def open_reproduction(
         return journal
     repo = repo.bound(journal)
     repo.code.keep(open_ref(key), journal.pinned)
-    return (begun and adopted(repo, begun)) or opened(repo, journal)
+    return (begun and adopt(repo, begun)) or open_in_tracker(repo, journal)
 
 
 def _intended(
-    repo: TrainingRepo, original: Traced, request: Request, flow: FlowLink, key: str
+    repo: TrainingRepo, original: ResolvedRun, request: Request, flow: FlowLink, key: str
 ) -> Journal:
     past = original.run
     run = RunRecord(
@@ -155,14 +157,14 @@ def _places(repo: TrainingRepo) -> Places:
     return replace(places_of_records(repo), dvc_remote={})
 
 
-def _params(repo: TrainingRepo, original: Traced) -> dict[str, ParamValue]:
+def _params(repo: TrainingRepo, original: ResolvedRun) -> dict[str, ParamValue]:
     past, config = original.run, original.config or repo.config
     # A run that recorded no command may have logged but some of the params that the command needs.
     defaults = {} if past.command else dict(config.train.params)
     return defaults | typed(past.params, config)
 
 
-def _command(repo: TrainingRepo, original: Traced, request: Request) -> str:
+def _command(repo: TrainingRepo, original: ResolvedRun, request: Request) -> str:
     """What is executed: what the run's commit records, else what its configuration gives.
 
     Raises `BadParam` for params that do not fit their place in it, and `NotReady` where the tracker
@@ -184,7 +186,7 @@ def _command(repo: TrainingRepo, original: Traced, request: Request) -> str:
     return command
 
 
-def fetch_lineage(repo: TrainingRepo, original: Traced) -> tuple[str, ...]:
+def fetch_lineage(repo: TrainingRepo, original: ResolvedRun) -> tuple[str, ...]:
     """Makes the cache hold the run's inputs, every byte hashed; returns what is lost, in words.
 
     Raises `RemoteFailed` where the remote does not answer: then nothing is known to be lost.
@@ -200,7 +202,7 @@ def fetch_lineage(repo: TrainingRepo, original: Traced) -> tuple[str, ...]:
     return tuple(lost)
 
 
-def rerun(repo: TrainingRepo, key: str, original: Traced, request: Request) -> Rerun:
+def rerun(repo: TrainingRepo, key: str, original: ResolvedRun, request: Request) -> Rerun:
     """Trains again as often as asked for; what keeps it from that is the rerun's `failure`."""
     journal = repo.journal(key)
     results: list[Result] = []
@@ -215,7 +217,7 @@ def rerun(repo: TrainingRepo, key: str, original: Traced, request: Request) -> R
         for turn in range(request.repeat):
             if request.repeat > 1:
                 repo.report.say(f"training {turn + 1} of {request.repeat}")
-            outcome = trained(repo, journal, original.config or repo.config, past)
+            outcome = train_once(repo, journal, original.config or repo.config, past)
             environment = outcome.environment
             repo.journals.write(with_outcome(journal, outcome))
             metrics = log_run(repo, key).run.metrics
@@ -227,7 +229,7 @@ def rerun(repo: TrainingRepo, key: str, original: Traced, request: Request) -> R
     return Rerun(tuple(results), environment, lost=unbuilt)
 
 
-def _model(repo: TrainingRepo, key: str, original: Traced) -> tuple[Pointer, ...]:
+def _model(repo: TrainingRepo, key: str, original: ResolvedRun) -> tuple[Pointer, ...]:
     """The model that training left, hashed as the recorded one was."""
     config = original.config or repo.config
     path = config.train.model
@@ -239,7 +241,7 @@ def _model(repo: TrainingRepo, key: str, original: Traced) -> tuple[Pointer, ...
     return (replace(pointer, path=recorded[0].path),) if len(recorded) == 1 else (pointer,)
 
 
-def _recorded(repo: TrainingRepo, original: Traced, request: Request) -> Environment:
+def _recorded(repo: TrainingRepo, original: ResolvedRun, request: Request) -> Environment:
     """The environment that the run recorded. What it names is installed, and so executed."""
     run, today = original.run, "reproduce it in today's: --environment current"
     recorded = environment_of(repo, run.run_id)
@@ -261,14 +263,14 @@ def _recorded(repo: TrainingRepo, original: Traced, request: Request) -> Environ
 
 
 def record_verdict(
-    repo: TrainingRepo, key: str, original: Traced, again: Rerun, request: Request
+    repo: TrainingRepo, key: str, original: ResolvedRun, again: Rerun, request: Request
 ) -> Reproduction:
-    """Judges, and tells the tracker: the reproduction all of it, the original the verdict."""
+    """Judges, and informs the tracker: the reproduction all of it, the original the verdict."""
     journal, past = repo.journal(key), original.run
     verdict, checks = Verdict.FAILED, tuple[Check, ...]()
     if again.results and not again.failure:
         past_result = Result(original.lineage.model, of_training(past.metrics))
-        verdict, checks = judged(past_result, again.results, request.tolerances)
+        verdict, checks = judge(past_result, again.results, request.tolerances)
     recorded = sealed_environment(repo, past)
     environment: tuple[Check, ...] = ()
     if again.environment is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from anchored.decisions.restoring import FOLDER, folder_name
 from anchored.errors import WrongUse
 from anchored.history.find import found
-from anchored.history.trace import traced
+from anchored.history.trace import resolve_run
 from anchored.ports import ExportedFile
 from anchored.records import Pointer, RunRecord
 from anchored.system.retry_policy import with_retries
@@ -35,18 +35,18 @@ class Restored:
         }
 
 
-def restored(
+def restore(
     repo: TrainingRepo, wanted: str, to: str | None = None, *, latest: bool = False
 ) -> Restored:
-    """Hands out the data and model of a run, every byte hashed; by default to `restored/NAME/`.
+    """Exports the data and model of a run, every byte hashed; by default to `restored/NAME/`.
 
-    What is in the folder already is kept; a second call completes one that was cut off. What the
+    What is in the folder already is kept; a second call completes an interrupted one. What the
     run's commit records decides, and the tags where there is no record or the commit is lost; the
-    user is told where they disagree.
+    user is warned where they disagree.
     Raises `WrongUse` where something else is in the way, and `RemoteFailed`.
     """
     tracked = found(repo, wanted, latest=latest)
-    past = with_retries(lambda: traced(repo, tracked))
+    past = with_retries(lambda: resolve_run(repo, tracked))
     run = past.run
     pointers = (*past.lineage.data, *past.lineage.model)
     if not pointers:

@@ -1,4 +1,4 @@
-"""Close a run that will not be sealed, and take up those that were cut off."""
+"""Close a run that will not be sealed, and resume those that were interrupted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from anchored.history.find import found
 from anchored.journal import Journal, Step
 from anchored.records import Ended, FlowLink, RunRecord, State
 from anchored.run.fail import fail_run, may_be_resumed
-from anchored.run.open import adopted
+from anchored.run.open import adopt
 from anchored.run.twins import close_certain_twins, close_twins
 from anchored.run.worktree import sweep
 from anchored.training_repo import TrainingRepo, now, place_of
@@ -53,8 +53,8 @@ def check_here(repo: TrainingRepo, journal: Journal) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A run that was cut off; `resumable` unless training itself was, or it is a reproduction:
-    that is begun anew, and stands for nothing else.
+    """A run that was interrupted; `resumable` unless training itself was, or it is a reproduction:
+    that is begun anew, and replaces nothing else.
     """
 
     key: str
@@ -67,9 +67,9 @@ class Unfinished:
 
 
 def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[Unfinished]:
-    """Makes this process the owner of the runs that were cut off, one after the other.
+    """Makes this process the owner of the runs that were interrupted, one after the other.
 
-    Runs that another live process works on are passed over. A run that was cut off while it was
+    Runs that another live process works on are passed over. A run that was interrupted while it was
     being opened is looked for in the tracker, and forgotten where the tracker never had it.
     One of another tracker is passed on as its journal has it. Raises `UnknownRun` where a run is
     named that is not unfinished here, and `AmbiguousRun`.
@@ -86,7 +86,7 @@ def claim_unfinished(repo: TrainingRepo, wanted: str | None = None) -> Iterator[
         if len(meant) > 1:
             lines = [f"{j.run.run_id}  {j.run.started[:19]}  {j.run.name!r}" for j in meant]
             raise AmbiguousRun(
-                wanted, lines, hint="name one by its whole id, or finish all without RUN"
+                wanted, lines, hint="name one by its full id, or finish all without RUN"
             )
     for seen in meant:
         journal = repo.journals.claim(seen.key)
@@ -107,7 +107,7 @@ def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
         with suppress(DeletedExperiment):
             if journal.step == Step.OPENING:
                 opened = None
-                opened = adopted(asked, journal)
+                opened = adopt(asked, journal)
             else:
                 same = asked.tracker.runs_tagged(tags.ATTEMPT, journal.key)
                 close_twins(asked, twins(same, known=journal.run.run_id))
@@ -117,19 +117,19 @@ def _opened(repo: TrainingRepo, journal: Journal) -> Unfinished | None:
     return Unfinished(key=opened.key, run=opened.run, step=opened.step)
 
 
-def fail_cut_off(repo: TrainingRepo, key: str, reason: str | None = None) -> None:
-    """Closes a run whose training was cut off, or that was being closed as failed already."""
+def fail_interrupted(repo: TrainingRepo, key: str, reason: str | None = None) -> None:
+    """Closes a run whose training was interrupted, or that was being closed as failed already."""
     journal, said = repo.journal(key), None
     run, repo = journal.run, repo.bound(journal)
     with suppress(UnknownRun):
         said = repo.tracker.run(run.run_id).tags.get(tags.ERROR)
     what = "training" if run.reproduces is None else "the reproduction"
-    reason = reason or f"{what} was cut off"
+    reason = reason or f"{what} was interrupted"
     fail_run(repo, key, TrainingFailed(said or reason), killed=said in {None, reason})
 
 
-def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
-    """Makes this process the owner of a run that was cut off; the tracker says that it goes on.
+def continue_run(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
+    """Makes this process the owner of a run that was interrupted; the tracker says that it goes on.
 
     From now on it is the run of this flow run. Raises `UnknownRun`, the run then being forgotten
     where the tracker has lost it, and `WrongUse` where another process works on it or it is another
@@ -142,7 +142,7 @@ def take_up(repo: TrainingRepo, key: str, flow: FlowLink) -> Journal:
     if claimed is None:
         raise WrongUse(f"{begun.run.name} is being worked on by another process")
     if _opened(repo, claimed) is None:
-        raise UnknownRun(f"{begun.run.name} was cut off before the tracker knew of it")
+        raise UnknownRun(f"{begun.run.name} was interrupted before the tracker knew of it")
     journal = repo.journal(key)
     try:
         return _going_on(repo, journal, flow)
@@ -190,7 +190,7 @@ def close_lost(repo: TrainingRepo, wanted: str) -> RunRecord:
 
 
 def _is_meant(run: RunRecord, wanted: str) -> bool:
-    """By id, id prefix or name; a whole id is no name, and nothing unfinished has an alias."""
+    """By id, id prefix or name; a full id is no name, and nothing unfinished has an alias."""
     kind = reference_of(wanted)
     by_id = run.run_id.startswith(wanted) if kind == Reference.ID_PREFIX else run.run_id == wanted
     is_name = kind in {Reference.ID_PREFIX, Reference.NAME} and not is_whole_id(wanted)

@@ -12,7 +12,7 @@ from anchored.resume.close import (
     check_here,
     claim_unfinished,
     close_lost,
-    fail_cut_off,
+    fail_interrupted,
 )
 from anchored.training_repo import TrainingRepo
 
@@ -38,7 +38,7 @@ class Resumed:
         return 0 if over or self.error is None else self.error.exit_code
 
 
-def resumed(repo: TrainingRepo, wanted: str | None, finish: Finish) -> Iterator[Resumed]:
+def resume_runs(repo: TrainingRepo, wanted: str | None, finish: Finish) -> Iterator[Resumed]:
     """Ends one interrupted run after the other; or the one that is wanted, by id, prefix or name.
 
     Raises `UnknownRun` where there is no such run, and `AmbiguousRun`.
@@ -58,7 +58,7 @@ def _ended(repo: TrainingRepo, unfinished: Unfinished, finish: Finish) -> Resume
         check_here(repo, repo.journal(unfinished.key))
         if unfinished.resumable:
             return Resumed(finish(unfinished))
-        fail_cut_off(repo, unfinished.key)
+        fail_interrupted(repo, unfinished.key)
         return Resumed(run.with_(state=State.FAILED))
     except AnchoredError as error:
         repo.journals.release(unfinished.key)

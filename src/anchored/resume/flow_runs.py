@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from anchored.journal import Journal, Step
 from anchored.records import Ended
-from anchored.resume.close import Unfinished, _opened, fail_cut_off, is_elsewhere
+from anchored.resume.close import Unfinished, _opened, fail_interrupted, is_elsewhere
 from anchored.run.fail import leave_open
 from anchored.run.worktree import sweep
 from anchored.training_repo import TrainingRepo
@@ -20,9 +20,9 @@ def close_flow_runs(
 ) -> list[str]:
     """Closes what flow runs that were cancelled, crashed or failed have left; says what, in words.
 
-    A run cut off in training is closed as failed. Any other is left for `resume`, and the tracker
-    says so instead of going on saying `running`. Runs that the flow run itself has closed, or that
-    a live process works on, are none of its business: it may be called at any time, and again.
+    A run interrupted in training is closed as failed. Any other is left for `resume`, and the
+    tracker says so instead of going on saying `running`. Runs that the flow run itself has closed,
+    or that a live process works on, are left alone: it may be called at any time, and again.
     """
     sweep(repo)
     ours = (j for j in repo.journals.all() if not is_elsewhere(repo, j))
@@ -32,7 +32,7 @@ def close_flow_runs(
 
 
 def close_dead(repo: TrainingRepo) -> list[str]:
-    """Closes the runs that were cut off in training and that nobody owns; says which, in words.
+    """Closes the runs that were interrupted in training and that nobody owns; says which, in words.
 
     Those that can be resumed are left alone, and those of another tracker. Asks no server unless
     there is a run to close.
@@ -45,8 +45,8 @@ def close_dead(repo: TrainingRepo) -> list[str]:
         if is_elsewhere(repo, seen):
             continue
         if (journal := repo.journals.claim(seen.key)) and journal.step == Step.TRAINING:
-            fail_cut_off(repo, journal.key)
-            said.append(f"{journal.run.name} was cut off in training, and is closed as failed")
+            fail_interrupted(repo, journal.key)
+            said.append(f"{journal.run.name} was interrupted in training, and is closed as failed")
     return said
 
 
@@ -74,7 +74,7 @@ def _claimed_dying(repo: TrainingRepo, key: str) -> Journal | None:
 def _closed(repo: TrainingRepo, left: Unfinished, reason: str, ending: Ended) -> str:
     """Closes one run, or leaves it for `resume`."""
     if not left.resumable:
-        fail_cut_off(repo, left.key, reason)
+        fail_interrupted(repo, left.key, reason)
         return f"{left.run.name} is closed as failed: {reason}"
     try:
         leave_open(repo, left.key, reason, ending)

@@ -1,7 +1,7 @@
 """Judge a retrained model: by what its run and the champion's recorded, or both on the same data.
 
-The decision stands on the run: its numbers as an artifact, before anything is promoted, and what
-came of it as a tag, after it.
+The decision is recorded with the run: its numbers as an artifact before anything is promoted, what
+came of it as a tag afterwards.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from anchored.decisions.decoding import json_value
 from anchored.decisions.gate import Candidate, Decision, Gate, Outcome, Retrained
 from anchored.errors import BadOutcome, TrainingFailed, UnknownRun
 from anchored.history.find import found_by_id
-from anchored.history.trace import traced
+from anchored.history.trace import resolve_run
 from anchored.history.typed_params import typed
 from anchored.ports import LoggedFiles
 from anchored.promote.promote import CHAMPION, promote_over
 from anchored.records import RunRecord, rendered
 from anchored.run.outputs import Outputs
 from anchored.run.train import own_variables
-from anchored.run.worktree import PrivateTree, passing_tree
+from anchored.run.worktree import Worktree, temporary_worktree
 from anchored.training_repo import TrainingRepo
 
 GATE_DOCUMENT = "anchored/gate.json"
 
 
-def judged(repo: TrainingRepo, run: RunRecord) -> Decision | None:
+def judge(repo: TrainingRepo, run: RunRecord) -> Decision | None:
     """Whether a sealed run's model is better than the champion; None without a gate.
 
     Raises `TrainingFailed`, `BadOutcome` and `InputChanged` where `retrain.evaluate` fails.
@@ -42,7 +42,7 @@ def judged(repo: TrainingRepo, run: RunRecord) -> Decision | None:
     if version is None:
         return gate.decision(new, None)
     if version.run_id == run.run_id:
-        # Cut off behind the promotion: the decision that it came of stands.
+        # Interrupted behind the promotion: the decision that it came of is kept.
         return recorded_decision(repo, run) or gate.decision(new, new)
     champion = _run_of(repo, version.run_id)
     if champion is None:
@@ -51,11 +51,11 @@ def judged(repo: TrainingRepo, run: RunRecord) -> Decision | None:
     if retrain.evaluate is None:
         best = Candidate(champion.run_id, champion.name, champion.metrics)
         return gate.decision(new, best)
-    new, best = evaluated(repo, config, retrain.evaluate, run, champion)
+    new, best = evaluate(repo, config, retrain.evaluate, run, champion)
     return gate.decision(new, best, evaluated=True)
 
 
-def settled(repo: TrainingRepo, run: RunRecord, decision: Decision) -> Retrained:
+def promote_if_better(repo: TrainingRepo, run: RunRecord, decision: Decision) -> Retrained:
     """Promotes a model that passed and records the decision; the champion stays, if it did not.
 
     Where another model became the champion meanwhile, it is judged again, against that one.
@@ -74,14 +74,14 @@ def settled(repo: TrainingRepo, run: RunRecord, decision: Decision) -> Retrained
             repo.tracker.log(run.run_id, tags={tags.GATE: str(Outcome.PROMOTED)})
             return Retrained(Outcome.PROMOTED, run, decision, version)
         repo.report.warn("another model became the champion meanwhile; judged again")
-        decision = judged(repo, run) or decision
+        decision = judge(repo, run) or decision
     _write_down(repo, decision)
     repo.tracker.log(run.run_id, tags={tags.GATE: str(Outcome.REFUSED)})
     return Retrained(Outcome.REFUSED, run, decision)
 
 
 def recorded_decision(repo: TrainingRepo, run: RunRecord) -> Decision | None:
-    """The decision that stands with a run; None where there is none that can be read."""
+    """The decision recorded with a run; None where there is none that can be read."""
     text = repo.tracker.artifact(run.run_id, GATE_DOCUMENT)
     try:
         return None if text is None else Decision.from_json(json_value(text))
@@ -90,7 +90,7 @@ def recorded_decision(repo: TrainingRepo, run: RunRecord) -> Decision | None:
         return None
 
 
-def evaluated(
+def evaluate(
     repo: TrainingRepo, config: Config, command: str, new: RunRecord, champion: RunRecord
 ) -> tuple[Candidate, Candidate]:
     """Both models, with their metrics on the new run's data by its own code.
@@ -98,14 +98,14 @@ def evaluated(
     Each model is hashed before anything loads it, and evaluated under the params of its own run.
     """
     with (
-        passing_tree(repo, config, new.git.source_commit) as tree,
+        temporary_worktree(repo, config, new.git.source_commit) as tree,
         tree.lent(new.data, to="retrain.evaluate"),
     ):
         repo.report.say(f"evaluating the models of {new.name!r} and {champion.name!r}")
-        return _evaluated(tree, command, new), _evaluated(tree, command, champion)
+        return _evaluate_one(tree, command, new), _evaluate_one(tree, command, champion)
 
 
-def _evaluated(tree: PrivateTree, command: str, run: RunRecord) -> Candidate:
+def _evaluate_one(tree: Worktree, command: str, run: RunRecord) -> Candidate:
     _place_model(tree, run)
     outputs = Outputs(tree.path, tree.config)
     params = {**tree.config.train.params, **typed(run.params, tree.config)}
@@ -129,8 +129,8 @@ def _evaluated(tree: PrivateTree, command: str, run: RunRecord) -> Candidate:
     return Candidate(run.run_id, run.name, outputs.metrics())
 
 
-def _place_model(tree: PrivateTree, run: RunRecord) -> None:
-    """Puts a run's model where models lie today: its own run may have written it elsewhere."""
+def _place_model(tree: Worktree, run: RunRecord) -> None:
+    """Puts a run's model where models are today: its own run may have written it elsewhere."""
     if not run.model:
         raise BadOutcome(f"{run.name!r} has no model to evaluate")
     store, path = tree.repo.store, tree.config.train.model
@@ -150,7 +150,7 @@ def _run_of(repo: TrainingRepo, run_id: str) -> RunRecord | None:
     if not run_id:
         return None
     try:
-        return traced(repo, found_by_id(repo, run_id)).run
+        return resolve_run(repo, found_by_id(repo, run_id)).run
     except UnknownRun:
         return None
 

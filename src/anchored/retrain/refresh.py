@@ -1,4 +1,4 @@
-"""Refresh the data: a command of the user's brings what is new, in a private tree.
+"""Refresh the data: a command of the user's brings what is new, in a worktree.
 
 It works on real copies of the inputs as the branch's head names them. The user's checkout plays no
 part: a retrain at night does not train on what somebody has half done in it.
@@ -11,14 +11,14 @@ import os
 from anchored.config import Config
 from anchored.errors import BadInput, RefreshFailed
 from anchored.records import Pointer
-from anchored.run.open import Fresh, RunRequest, check_retrain
+from anchored.run.open import RetrainInputs, RunRequest, check_retrain
 from anchored.run.version_data import committed_pointer
-from anchored.run.worktree import PrivateTree, passing_tree, sweep
+from anchored.run.worktree import Worktree, sweep, temporary_worktree
 from anchored.system.process import RUN_ID
 from anchored.training_repo import TrainingRepo
 
 
-def refreshed(repo: TrainingRepo, request: RunRequest) -> Fresh:
+def refresh(repo: TrainingRepo, request: RunRequest) -> RetrainInputs:
     """The inputs of the branch's head, after `data.refresh` where there is one.
 
     Raises what makes the requested run impossible, `RefreshFailed`, `BadInput` for an input that is
@@ -30,13 +30,13 @@ def refreshed(repo: TrainingRepo, request: RunRequest) -> Fresh:
     repo.store.probe_remote()
     before = _committed(repo, config, commit)
     if config.data.refresh is None:
-        return Fresh(commit, tuple(before.values()))
-    with passing_tree(repo, config, commit) as tree:
+        return RetrainInputs(commit, tuple(before.values()))
+    with temporary_worktree(repo, config, commit) as tree:
         repo.store.export(tuple(before.values()), tree.path, repo.report)
         _refresh(tree, config.data.refresh)
         data = tuple(_versioned(tree, path) for path in config.data.inputs)
     known = {path: pointer.md5 for path, pointer in before.items()}
-    return Fresh(commit, data, tuple(p.path for p in data if known.get(p.path) != p.md5))
+    return RetrainInputs(commit, data, tuple(p.path for p in data if known.get(p.path) != p.md5))
 
 
 def _committed(repo: TrainingRepo, config: Config, commit: str) -> dict[str, Pointer]:
@@ -55,8 +55,8 @@ def _committed(repo: TrainingRepo, config: Config, commit: str) -> dict[str, Poi
     return before
 
 
-def _refresh(tree: PrivateTree, command: str) -> None:
-    """Runs the command with the whole environment: what it brings is recorded, not how."""
+def _refresh(tree: Worktree, command: str) -> None:
+    """Runs the command with the full environment: what it brings is recorded, not how."""
     # Known by its folder, it is found where this process is killed and the folder swept away.
     key = tree.path.parent.name
     own = {**tree.repo.variables, "PYTHONUNBUFFERED": "1", "PWD": str(tree.path), RUN_ID: key}
@@ -77,7 +77,7 @@ def _refresh(tree: PrivateTree, command: str) -> None:
         )
 
 
-def _versioned(tree: PrivateTree, path: str) -> Pointer:
+def _versioned(tree: Worktree, path: str) -> Pointer:
     place, home = tree.path / path, os.path.realpath(tree.path)
     if not place.exists():
         raise BadInput(path, "is not there after data.refresh")

@@ -25,7 +25,7 @@ LONGEST_REASON = 1_000
 
 
 def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool = False) -> None:
-    """Records a run as failed, with its log; takes away what it left. Nothing is committed."""
+    """Records a run as failed, with its log; removes what it left. Nothing is committed."""
     journal = repo.journals.read(key)
     if journal is None:
         return
@@ -33,11 +33,11 @@ def fail_run(repo: TrainingRepo, key: str, error: BaseException, *, killed: bool
     end_orphans(journal)
     repo.code.remove_worktree(repo.journals.tree(key))
     if journal.step == Step.TRAINING:
-        # Cut off in training, nobody has compared the inputs: what it could write to is hashed.
+        # Interrupted in training, nobody has compared the inputs: what it could write to is hashed.
         repo.store.repair(journal.run.data, repo.report)
     run = journal.run.with_(state=State.FAILED, ended=now().isoformat(timespec="milliseconds"))
     if run.run_id:
-        # Nobody is left to tell of a run that was deleted meanwhile.
+        # There is nobody to inform of a run that was deleted meanwhile.
         with suppress(UnknownRun):
             _tell(repo, journal, run, error, killed=killed)
     repo.forget(key)

@@ -44,7 +44,7 @@ def refuse_behind(repo: TrainingRepo, commit: str, *, snapshot: bool) -> None:
     With `snapshot`, the newest is what the working tree's pointer says. Caches no data.
     """
     inputs = repo.config.data.inputs
-    found = compared(repo, inputs, commit, snapshot=snapshot)
+    found = compare(repo, inputs, commit, snapshot=snapshot)
     if behind := [one.path for one in found if one.content == Content.BEHIND]:
         others = f", and of {', '.join(behind[1:])}," if behind[1:] else ""
         raise BadInput(
@@ -59,13 +59,13 @@ def behind_in_folder(repo: TrainingRepo, *, pull: bool = False) -> tuple[str, ..
 
     With `pull`, each of them, and those that are missing, is first brought to what HEAD's pointer
     names. Only bytes that an earlier commit has are replaced: what is new in the folder is left,
-    with a warning, and so is what lies behind a link out of the repository.
+    with a warning, and so is what is behind a link out of the repository.
     """
     if repo.code.managed:
         return ()
     try:
         head = repo.code.head()
-        found = compared(repo, repo.config_at(head).data.inputs, head)
+        found = compare(repo, repo.config_at(head).data.inputs, head)
     except AnchoredError as error:  # what this is asked after has been done, and stays done
         repo.report.warn(f"whether your folder is behind is not known: {error.message}")
         return ()
@@ -79,16 +79,16 @@ def behind_in_folder(repo: TrainingRepo, *, pull: bool = False) -> tuple[str, ..
 def check_stays_inside(repo: TrainingRepo, path: str) -> None:
     """Raises `BadInput` where a folder on the way, or the path itself, is a link out of the repo.
 
-    What DVC has linked into its cache, wherever that lies, is the data store's to judge.
+    What DVC has linked into its cache, wherever that is, is the data store's to judge.
     """
     parent = (repo.root / path).parent
     real, home = os.path.realpath(parent), os.path.realpath(repo.root)
     if real != home and not real.startswith(home + os.sep):
-        raise BadInput(path, f"lies behind a link that leaves the repository: {Path(real)}")
+        raise BadInput(path, f"is behind a link that leaves the repository: {Path(real)}")
     repo.store.check_link(path)
 
 
-def compared(
+def compare(
     repo: TrainingRepo, inputs: Sequence[str], commit: str, *, snapshot: bool = False
 ) -> tuple[Input, ...]:
     """What the folder has of each input, by the commit's pointers and by those of its history.

@@ -34,7 +34,9 @@ def log_run(repo: TrainingRepo, key: str) -> Journal:
     )
     if differing:
         names = ", ".join(differing)
-        repo.report.warn(f"the script logged other values for the parameters {names}; both stand")
+        repo.report.warn(
+            f"the script logged other values for the parameters {names}; both are kept"
+        )
     return repo.journals.write(replace(journal, step=Step.LOGGED, run=run))
 
 
@@ -44,7 +46,7 @@ def of_training(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def logged_files(repo: TrainingRepo, journal: Journal) -> LoggedFiles:
-    """The run's artifacts as far as there are any yet."""
+    """The run's artifacts if there are any yet."""
     outputs = repo.journals.outputs(journal.key) / "artifacts"
     files: dict[str, Path] = {path: outputs / path for path in journal.output_files}
     texts = {}

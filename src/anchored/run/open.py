@@ -1,6 +1,6 @@
 """Open a run: refuse what cannot end well, then let the tracker know before anything else is done.
 
-A run that the tracker has from the start leaves a visible trace wherever it is cut off.
+A run that the tracker has from the start leaves a visible trace wherever it is interrupted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DVC_CONFIG = ".dvc/config"
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class RetrainInputs:
     """What a retrain starts from: a commit, and inputs that the DVC cache holds.
 
     `changed` names those whose content is not what the commit's pointers say.
@@ -63,7 +63,7 @@ class RunRequest:
     """What a user asks of a run. Without a name, one is made of experiment and time.
 
     With `data_from_folder`, the inputs in the user's folder may be earlier versions than the
-    branch has. With `fresh` the run is of that commit and those inputs; what is in the user's
+    branch has. With `inputs` the run is of that commit and those inputs; what is in the user's
     folder plays no part.
     """
 
@@ -71,7 +71,7 @@ class RunRequest:
     params: Mapping[str, ParamValue] = field(default_factory=dict)
     snapshot: bool = False
     data_from_folder: bool = False
-    fresh: Fresh | None = None
+    inputs: RetrainInputs | None = None
 
 
 def check_request(repo: TrainingRepo, request: RunRequest) -> None:
@@ -134,9 +134,9 @@ def open_run(
     repo = repo.bound(journal)
     try:
         repo.code.keep(open_ref(journal.key), journal.pinned)
-        return (begun and adopted(repo, begun)) or opened(repo, journal)
+        return (begun and adopt(repo, begun)) or open_in_tracker(repo, journal)
     except DeletedExperiment:
-        repo.forget(journal.key)  # nothing can have been opened
+        repo.forget(journal.key)  # nothing can have been open_in_tracker
         raise
     except BaseException:
         # No answer may still mean a run: a later resume looks for the attempt.
@@ -145,26 +145,26 @@ def open_run(
 
 
 def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str | None) -> Journal:
-    fresh = request.fresh
-    if fresh is None:
+    inputs = request.inputs
+    if inputs is None:
         check_request(repo, request)
         config = repo.config
     else:
-        config = check_retrain(repo, request, fresh.commit)
+        config = check_retrain(repo, request, inputs.commit)
     params = config.params_with(request.params)
     run = RunRecord(
         run_id="",
         name=name_or_generated(request.name, config.experiment),
         experiment=config.experiment,
         git=GitFacts(branch=repo.code.branch(), repo_url=repo.code.remote_url()),
-        data=fresh.data if fresh else (),
+        data=inputs.data if inputs else (),
         params=params,
         command=filled_command(config.train.command, params),
         tracker=TrackerLink(kind=repo.tracker.kind, uri=repo.tracker.uri),
         prefect=flow,
         started=now().isoformat(timespec="milliseconds"),
     )
-    base = pinned = fresh.commit if fresh else repo.code.head()
+    base = pinned = inputs.commit if inputs else repo.code.head()
     if request.snapshot:
         message = f"Uncommitted changes of run {run.name}\n"
         pinned = repo.code.commit_working_tree(message=message, when=moment(run.started))
@@ -175,7 +175,7 @@ def _intended(repo: TrainingRepo, request: RunRequest, flow: FlowLink, key: str 
         base=base,
         pinned=pinned,
         snapshot=request.snapshot,
-        retrain=fresh is not None,
+        retrain=inputs is not None,
         places=places_of(repo, repo.code.read(pinned, DVC_CONFIG)),
     )
 
@@ -201,7 +201,7 @@ def places_of_records(repo: TrainingRepo) -> Places:
     )
 
 
-def opened(repo: TrainingRepo, journal: Journal) -> Journal:
+def open_in_tracker(repo: TrainingRepo, journal: Journal) -> Journal:
     """The journal with the run that the tracker opens for it."""
     run, own = journal.run, {tags.ATTEMPT: journal.key}
     if journal.retrain and repo.config_at(journal.pinned).gate:
@@ -220,14 +220,14 @@ def opened(repo: TrainingRepo, journal: Journal) -> Journal:
     except ServiceFailed:
         # The answer alone may have been lost.
         with suppress(ServiceFailed):
-            if there := adopted(repo, journal):
+            if there := adopt(repo, journal):
                 return there
         raise
-    return adopted(repo, journal) or _with(repo, journal, tracked)
+    return adopt(repo, journal) or _with(repo, journal, tracked)
 
 
-def adopted(repo: TrainingRepo, journal: Journal) -> Journal | None:
-    """The journal with the run that the tracker opened for its attempt; None without one.
+def adopt(repo: TrainingRepo, journal: Journal) -> Journal | None:
+    """The journal with the run that the tracker open_in_tracker for its attempt; None without one.
 
     Where the tracker has made several, the others are closed.
     """

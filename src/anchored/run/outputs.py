@@ -1,4 +1,4 @@
-"""What training left in its private tree: judged, and set aside before the tree is gone."""
+"""What training left in its worktree: judged, and set aside before the tree is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train: the command in a private worktree of the source commit, and what it left set aside.
+"""Train: the command in a worktree of the source commit, and what it left set aside.
 
 Nothing but the source commit, the inputs as DVC has them and the recorded variables reaches the
 command. What it leaves is moved out of the worktree, which is then gone.
@@ -16,11 +16,11 @@ from anchored.errors import TrainingFailed
 from anchored.journal import Journal, Step
 from anchored.records import Environment, ParamValue
 from anchored.run.outputs import Outputs
-from anchored.run.worktree import Past, PrivateTree
+from anchored.run.worktree import Past, Worktree
 from anchored.system.process import RUN_ID, Ending, end_training
 from anchored.training_repo import TrainingRepo
 
-MEND = "mend the script, commit and run again; the whole log is the artifact anchored/train.log"
+FIX = "fix the script, commit and run again; the full log is the artifact anchored/train.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Outcome:
 
 
 def fetch_inputs(repo: TrainingRepo, key: str) -> int:
-    """Makes the cache hold the inputs, whole; returns how many objects had to be fetched."""
+    """Makes the cache hold the complete inputs; returns how many objects had to be fetched."""
     journal = repo.journal(key)
     if journal.step >= Step.TRAINING:
         return 0
@@ -41,19 +41,19 @@ def fetch_inputs(repo: TrainingRepo, key: str) -> int:
 
 
 def train(repo: TrainingRepo, key: str) -> Journal:
-    """Runs the training command once; a run that was cut off in it is never trained again.
+    """Runs the training command once; a run that was interrupted in it is never trained again.
 
-    Raises `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is whole in every case.
+    Raises `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is intact in every case.
     """
     journal = repo.journal(key)
     tree = repo.journals.tree(key)
     if journal.step >= Step.TRAINED:
-        repo.code.remove_worktree(tree)  # cut off between the journal and this, it is still there
+        repo.code.remove_worktree(tree)  # still there if interrupted before this
         return journal
     if journal.step == Step.TRAINING:
-        raise TrainingFailed("training was cut off", tail=_tail_of(repo.journals.log(key)))
+        raise TrainingFailed("training was interrupted", tail=_tail_of(repo.journals.log(key)))
     try:
-        outcome = trained(repo, journal, repo.config_at(journal.run.git.source_commit))
+        outcome = train_once(repo, journal, repo.config_at(journal.run.git.source_commit))
         return repo.journals.write(with_outcome(journal, outcome))
     finally:
         repo.code.remove_worktree(tree)
@@ -66,14 +66,14 @@ def with_outcome(journal: Journal, outcome: Outcome) -> Journal:
     return replace(after, environment=environment, output_files=outcome.files)
 
 
-def trained(
+def train_once(
     repo: TrainingRepo, journal: Journal, config: Config, past: Past | None = None
 ) -> Outcome:
-    """Trains once in a private worktree of the run's source commit, and sets aside what it left.
+    """Trains once in a worktree of the run's source commit, and sets aside what it left.
 
     With `past` it trains in that environment, in place of the configured one. Raises
-    `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is whole in every case. The worktree
-    is left for the caller to take away.
+    `TrainingFailed`, `BadOutcome` or `InputChanged`; the cache is intact in every case. The caller
+    removes the worktree.
     """
     return _Training(repo, journal, config, past).outcome()
 
@@ -87,7 +87,7 @@ class _Training:
         self.repo, self.journal, self.run = repo, journal, journal.run
         self.config, self.past = config, past
         self.home = repo.journals.home(journal.key)
-        self.tree = PrivateTree(repo, config, repo.journals.tree(journal.key))
+        self.tree = Worktree(repo, config, repo.journals.tree(journal.key))
 
     def outcome(self) -> Outcome:
         own = self._own_variables(join=True)
@@ -147,13 +147,13 @@ class _Training:
         hint = self.tree.absent_program(self.run.command) if absent else None
         if hint is None and ending.status == 127:
             hint = f"the command is {self.run.command!r}"
-        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint or MEND)
+        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint or FIX)
 
 
 def own_variables(
     run_id: str, name: str, params: Mapping[str, ParamValue], folder: Path
 ) -> dict[str, str]:
-    """What Anchored tells a command of the run it is for; the params in a file of the folder."""
+    """What a command learns of the run it is for; the params in a file of the folder."""
     file = folder / "params.json"
     file.write_text(json.dumps(dict(params), ensure_ascii=False), encoding="utf-8")
     return {RUN_ID: run_id, "ANCHORED_RUN_NAME": name, "ANCHORED_PARAMS": str(file)}

@@ -56,7 +56,7 @@ def pointer_files(
 ) -> dict[str, bytes]:
     """The files that a commit needs to hold these pointers: `.dvc` files and `.gitignore`s.
 
-    With `here` what is uncommitted in the user's folder counts, as far as it hides a pointer.
+    With `here` what is uncommitted in the user's folder counts if it hides a pointer.
     """
     files: dict[str, bytes] = {}
     for pointer in pointers:
@@ -111,7 +111,7 @@ def _versioned(repo: TrainingRepo, path: str, commit: str) -> Pointer:
 
 
 def committed_pointer(repo: TrainingRepo, path: str, commit: str) -> Pointer | None:
-    """The pointer that a commit has of an input, its content whole in the cache; None for none."""
+    """The pointer that a commit has of an input, all its content in the cache; None for none."""
     file = pointer_path(path)
     text = repo.code.read(commit, file)
     for pointer in parse_pointer(text, file) if text is not None else ():

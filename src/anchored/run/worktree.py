@@ -42,7 +42,7 @@ from anchored.system.process import (
 )
 from anchored.training_repo import TrainingRepo
 
-# Settings that tools search for upwards from the script, beyond the private tree. Only kinds that
+# Settings that tools search for upwards from the script, beyond the worktree. Only kinds that
 # they take empty for nothing: of an empty JSON file dynaconf 3.3.5 makes an error.
 SOUGHT = (
     *(".env", ".env.local", "settings.ini"),
@@ -59,7 +59,7 @@ class Past:
     variables: Mapping[str, str]
 
 
-class PrivateTree:
+class Worktree:
     """The checkout at `path`, for commands of this configuration."""
 
     def __init__(self, repo: TrainingRepo, config: Config, path: Path) -> None:
@@ -136,10 +136,10 @@ class PrivateTree:
         """A link in the commit could lead what is checked out to anywhere on this machine."""
         home, parent = os.path.realpath(self.path), os.path.realpath((self.path / path).parent)
         if parent != home and not parent.startswith(home + os.sep):
-            raise BadInput(path, "lies behind a link of the commit that leaves the repository")
+            raise BadInput(path, "is behind a link of the commit that leaves the repository")
 
     def clear(self, path: str) -> None:
-        """Takes away what is at a path of the tree; nothing there is no error."""
+        """Removes what is at a path of the tree; nothing there is no error."""
         place = self.path / path
         if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
@@ -174,7 +174,7 @@ class PrivateTree:
             self._point_imports(variables, document)
 
     def _point_imports(self, variables: dict[str, str], document: bytes) -> None:
-        # By real paths: a link to the repo would lead imports past the private tree.
+        # By real paths: a link to the repo would lead imports past the worktree.
         entries = variables.get("PYTHONPATH", "").split(os.pathsep)
         found = json.loads(document)
         imports = moved_imports(
@@ -208,10 +208,10 @@ class PrivateTree:
 
 
 @contextmanager
-def passing_tree(repo: TrainingRepo, config: Config, commit: str) -> Iterator[PrivateTree]:
-    """A private tree of a commit for as long as the block lasts."""
+def temporary_worktree(repo: TrainingRepo, config: Config, commit: str) -> Iterator[Worktree]:
+    """A worktree of a commit for as long as the block lasts."""
     with repo.journals.scratch() as folder:
-        tree = PrivateTree(repo, config, folder / f"tree-{folder.name[-8:]}")
+        tree = Worktree(repo, config, folder / f"tree-{folder.name[-8:]}")
         try:
             tree.check_out(commit)
             yield tree
@@ -220,7 +220,7 @@ def passing_tree(repo: TrainingRepo, config: Config, commit: str) -> Iterator[Pr
 
 
 def sweep(repo: TrainingRepo) -> None:
-    """Takes away what dead processes left in passing: private trees, and what runs in them."""
+    """Removes what dead processes left in passing: worktrees, and what runs in them."""
 
     def take_away(tree: Path) -> None:
         end_training(tree.parent.name)

@@ -9,7 +9,7 @@ import sys
 
 
 def _load_pyfunc(path):
-    """For `mlflow.pyfunc.load_model`, which says where the file lies."""
+    """For `mlflow.pyfunc.load_model`, which says where the file is."""
     import mlflow.sklearn
 
     return mlflow.sklearn._SklearnModelWrapper(_loaded(path))
@@ -18,7 +18,7 @@ def _load_pyfunc(path):
 def load(name):
     """For `mlflow.sklearn.load_model`, which unpickles a call of this.
 
-    The file lies in the folder above this module's own. MLflow has put that one on `sys.path`
+    The file is in the folder above this module's own. MLflow has put that one on `sys.path`
     just now; an earlier copy of this module, which Python goes on using, may be gone.
     """
     for folder in sys.path:

@@ -1,4 +1,4 @@
-"""Cache objects linked into a private tree: by hardlinks, where the file system has no better ones.
+"""Cache objects linked into a worktree: by hardlinks, where the file system has no better ones.
 
 DVC's own way of doing it takes five times as long for small files (seen with dvc-data 3.18).
 """

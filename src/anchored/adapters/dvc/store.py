@@ -348,7 +348,7 @@ class DvcStore:
         """Sizes in bytes of those objects that the cache has or, if it may be asked, the remote."""
         return object_facts.sizes(self, hash_name, oids, ask=ask)
 
-    # --- private trees --------------------------------------------------------------------------
+    # --- worktrees --------------------------------------------------------------------------
 
     def checkout(self, pointers: Sequence[Pointer], into: Path, report: Report) -> dict[str, Stamp]:
         """Links the pointers' content into a tree; returns the stamp of every file by path."""
@@ -466,7 +466,7 @@ class DvcStore:
 
 @contextmanager
 def _links(cache: Any) -> Iterator[None]:
-    """Private trees link into the cache, whatever links the user's own tree has."""
+    """Private worktrees link into the cache, whatever links the user's own tree has."""
     before, cache.cache_types = cache.cache_types, LINKS
     try:
         yield

@@ -82,7 +82,7 @@ class UvEnvironments:
 
 def _build_locked(uv: Uv, tree: Path, lock: str, home: Path) -> None:
     target = {"UV_PROJECT_ENVIRONMENT": str(home), "VIRTUAL_ENV": str(home)}
-    # The project's own code comes from the private tree, not from an installation.
+    # The project's own code comes from the worktree, not from an installation.
     synced = ("sync", "--quiet", "--frozen", "--no-install-project")
     installed = ("pip", "install", "--quiet", "--requirement", lock)
     for arguments in (("venv", "--quiet", str(home)), synced if lock == "uv.lock" else installed):
