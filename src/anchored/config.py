@@ -91,6 +91,11 @@ class Train(_Section):
     pass_env: tuple[str, ...] = Field(default=(), strict=False)
     params: Mapping[str, Scalar] = Field(default_factory=dict)
 
+    @property
+    def kind(self) -> Literal["command"]:
+        """What trains: see `anchored.run.trainers`."""
+        return "command"
+
     @model_validator(mode="after")
     def _every_placeholder_is_a_param(self) -> Train:
         _check_command("command", self.command, self.params)

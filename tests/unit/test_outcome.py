@@ -11,7 +11,7 @@ import pytest
 from anchored.config import parse_config
 from anchored.decisions.outcome import parse_metrics
 from anchored.errors import BadOutcome
-from anchored.run.outputs import Outputs
+from anchored.run.outputs import OutputFiles
 
 CONFIG = """\
 [data]
@@ -36,14 +36,17 @@ def test_metrics_that_are_no_numbers_are_named(text: bytes, match: str) -> None:
 
 
 @pytest.fixture
-def outputs(tmp_path: Path) -> Outputs:
+def outputs(tmp_path: Path) -> OutputFiles:
     """Of a training in the folder `tree` that has not begun."""
-    return Outputs(tmp_path / "tree", parse_config(CONFIG, "anchored.toml", default_experiment="x"))
+    config = parse_config(CONFIG, "anchored.toml", default_experiment="x")
+    files = OutputFiles(tmp_path / "tree", config)
+    files.prepare()
+    return files
 
 
 @pytest.mark.parametrize("make", [lambda _: None, lambda file: file.mkdir()])
 def test_metrics_that_are_not_there_are_named(
-    outputs: Outputs, tmp_path: Path, make: Callable[[Path], None]
+    outputs: OutputFiles, tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     (tmp_path / "tree").mkdir(exist_ok=True)
     make(tmp_path / "tree/metrics.json")
@@ -59,7 +62,7 @@ def test_metrics_that_are_not_there_are_named(
     (os.mkfifo, "models/model.bin"),
 ])  # fmt: skip
 def test_a_model_that_is_none_is_named(
-    outputs: Outputs, tmp_path: Path, make: Callable[[Path], None], match: str
+    outputs: OutputFiles, tmp_path: Path, make: Callable[[Path], None], match: str
 ) -> None:
     make(tmp_path / "tree/models/model.bin")
     with pytest.raises(BadOutcome, match=match):

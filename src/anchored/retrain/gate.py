@@ -20,7 +20,7 @@ from anchored.history.typed_params import typed
 from anchored.ports import LoggedFiles
 from anchored.promote.promote import CHAMPION, promote_over
 from anchored.records import RunRecord, rendered
-from anchored.run.outputs import Outputs
+from anchored.run.outputs import OutputFiles
 from anchored.run.train import own_variables
 from anchored.run.worktree import Worktree, temporary_worktree
 from anchored.training_repo import TrainingRepo
@@ -107,7 +107,8 @@ def evaluate(
 
 def _evaluate_one(tree: Worktree, command: str, run: RunRecord) -> Candidate:
     _place_model(tree, run)
-    outputs = Outputs(tree.path, tree.config)
+    outputs = OutputFiles(tree.path, tree.config)
+    outputs.prepare()
     params = {**tree.config.train.params, **typed(run.params, tree.config)}
     try:
         filled = filled_command(command, params)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from anchored.config import Config
@@ -13,16 +14,28 @@ from anchored.decisions.outcome import parse_metrics
 from anchored.errors import BadOutcome
 
 
+@dataclass(frozen=True, slots=True)
 class Outputs:
-    """Model, metrics and artifacts of one training, made before that begins.
+    """What a training left: metrics of its file, and the paths of its artifacts."""
 
-    A metrics file that is there already, committed by mistake, is none that training wrote.
-    """
+    metrics: Mapping[str, float]
+    files: tuple[str, ...] = ()
+
+
+class OutputFiles:
+    """Model, metrics and artifacts of one training, as the configuration names them."""
 
     def __init__(self, tree: Path, config: Config) -> None:
         self._tree, self._train, self._inputs = tree, config.train, config.data.inputs
+        self._metrics_before: tuple[int, int] | None = None
+
+    def prepare(self) -> None:
+        """Makes the folders that training writes to.
+
+        A metrics file that exists already, committed by mistake, is none that training wrote.
+        """
         for place in filter(None, (self._train.model, self._train.metrics)):
-            (tree / place).parent.mkdir(parents=True, exist_ok=True)
+            (self._tree / place).parent.mkdir(parents=True, exist_ok=True)
         self._metrics_before = self._metrics_stamp()
 
     def metrics(self) -> dict[str, float]:

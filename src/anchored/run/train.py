@@ -1,4 +1,4 @@
-"""Train: the command in a worktree of the source commit, and what it left set aside.
+"""Train: in a worktree of the source commit, and what training left is set aside.
 
 Nothing but the source commit, the inputs as DVC has them and the recorded variables reaches the
 command. What it leaves is moved out of the worktree, which is then gone.
@@ -15,7 +15,7 @@ from anchored.config import Config
 from anchored.errors import TrainingFailed
 from anchored.journal import Journal, Step
 from anchored.records import Environment, ParamValue
-from anchored.run.outputs import Outputs
+from anchored.run.trainers import TRAINERS, Trainer
 from anchored.run.worktree import Past, Worktree
 from anchored.system.process import RUN_ID, Ending, end_training
 from anchored.training_repo import TrainingRepo
@@ -79,7 +79,7 @@ def train_once(
 
 
 class _Training:
-    """One execution of the training command for one run."""
+    """One training for one run, of whatever kind the configuration names."""
 
     def __init__(
         self, repo: TrainingRepo, journal: Journal, config: Config, past: Past | None
@@ -90,8 +90,7 @@ class _Training:
         self.tree = Worktree(repo, config, repo.journals.tree(journal.key))
 
     def outcome(self) -> Outcome:
-        own = self._own_variables(join=True)
-        ending, environment = self._execute(own)
+        trainer, ending, environment = self._execute(self._own_variables(join=True))
         refused = self.repo.tracker.refuses_to_join(self.run.run_id, ending.tail)
         joins = self.config.tracker.join and not (ending.status and refused)
         if self.config.tracker.join and not joins:
@@ -99,15 +98,11 @@ class _Training:
                 "the script keeps a tracker store or experiment of its own and cannot join this "
                 "run; trained again on its own terms (tracker.join = false saves the first try)"
             )
-            ending, environment = self._execute(self._own_variables(join=False))
-        self._refuse_bad_ending(ending)
+            trainer, ending, environment = self._execute(self._own_variables(join=False))
+        self._refuse_bad_ending(trainer, ending)
         own_store = {} if joins else self.repo.tracker.metrics_kept_in(self.tree.path)
-        metrics = self.outputs.metrics()
-        metrics |= {name: v for name, v in own_store.items() if name not in metrics}
-        files = self.outputs.set_aside(self.repo.journals.outputs(self.journal.key))
-        return Outcome(metrics, environment, files)
-
-    # --- before and during ----------------------------------------------------------------------
+        outputs = trainer.outputs(self.repo.journals.outputs(self.journal.key))
+        return Outcome({**own_store, **outputs.metrics}, environment, outputs.files)
 
     def _own_variables(self, *, join: bool) -> dict[str, str]:
         own = own_variables(self.run.run_id, self.run.name, self.run.params, self.home)
@@ -115,25 +110,23 @@ class _Training:
             own |= self.repo.tracker.training_variables(self.run.run_id)
         return own
 
-    def _execute(self, own: dict[str, str]) -> tuple[Ending, Environment]:
-        """The command in a fresh worktree, and what the interpreter is; inputs are compared."""
+    def _execute(self, own: dict[str, str]) -> tuple[Trainer, Ending, Environment]:
+        """Trains in a fresh worktree; also what the interpreter is. Inputs are compared."""
         repo, tree = self.repo, self.tree
         tree.check_out(self.run.git.source_commit)
         variables = tree.variables(own, self.past)
+        trainer = TRAINERS[self.config.train.kind](tree, self.run, self.config)
         # A disk that training filled can still take the word that it has ended.
         with tree.lent(self.run.data, to="training"), repo.journals.room_kept(self.journal.key):
-            self.outputs = Outputs(tree.path, self.config)
-            environment = tree.environment(self.run.command, variables)
+            environment = trainer.prepare(variables)
             log = repo.journals.log(self.journal.key)
-            ending = tree.run(self.run.command, variables, log=log, on_start=self._started)
-        return ending, environment
+            ending = trainer.run(variables, log=log, on_start=self._started)
+        return trainer, ending, environment
 
     def _started(self) -> None:
         self.repo.journals.write(self.journal.at(Step.TRAINING))
 
-    # --- after ----------------------------------------------------------------------------------
-
-    def _refuse_bad_ending(self, ending: Ending) -> None:
+    def _refuse_bad_ending(self, trainer: Trainer, ending: Ending) -> None:
         if ending.timed_out:
             seconds = self.config.train.timeout
             raise TrainingFailed(
@@ -141,13 +134,9 @@ class _Training:
                 tail=ending.tail,
                 hint="raise train.timeout in anchored.toml",
             )
-        if ending.status == 0:
-            return
-        absent = ending.status in (126, 127)
-        hint = self.tree.absent_program(self.run.command) if absent else None
-        if hint is None and ending.status == 127:
-            hint = f"the command is {self.run.command!r}"
-        raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint or FIX)
+        if ending.status:
+            hint = trainer.hint(ending) or FIX
+            raise TrainingFailed(f"training {ending.in_words}", tail=ending.tail, hint=hint)
 
 
 def own_variables(
