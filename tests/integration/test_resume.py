@@ -68,8 +68,8 @@ IN_TRAINING = [
 ]
 TRAINED = [
     "after journals.write TRAINED",
-    "before code.remove_worktree 2",
-    "after code.remove_worktree 2",
+    "before code.remove_worktree",
+    "after code.remove_worktree",
     "after tracker._log_values",
     "after tracker._log_files",
     "after tracker._set_tags",
