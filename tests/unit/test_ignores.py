@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from anchored.decisions.ignores import ignore_file, ignore_line, reopen_lines, with_lines
-from anchored.decisions.outcome import parse_metrics
+from anchored.decisions.metrics_file import parse_metrics
 from anchored.decisions.pointers import LEGACY_HASH, parse_pointer, pointer_path
 from anchored.decisions.variables import moved_imports, training_variables, worth_recording
 from anchored.errors import BadOutcome, NotReady

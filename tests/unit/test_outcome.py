@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anchored.config import parse_config
-from anchored.decisions.outcome import parse_metrics
+from anchored.decisions.metrics_file import parse_metrics
 from anchored.errors import BadOutcome
 from anchored.run.outputs import OutputFiles
 

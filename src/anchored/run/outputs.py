@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anchored.config import Config
-from anchored.decisions.outcome import parse_metrics
+from anchored.decisions.metrics_file import parse_metrics
 from anchored.errors import BadOutcome
 
 

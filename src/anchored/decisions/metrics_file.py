@@ -1,4 +1,4 @@
-"""What training left, judged: metrics that are numbers, artifacts that are its own."""
+"""The metrics file that training wrote: names, and finite numbers."""
 
 from __future__ import annotations
 
