@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from anchored.history.aliases import run_of_alias
 from anchored.records import RunRecord
 from tests.proof import assert_sealed
 from tests.repos import SCRIPT, Repo
@@ -127,7 +128,7 @@ def test_a_worker_with_nothing_but_a_url_retrains_and_reproduces_by_name(  # noq
     )
     last, better, *_ = [r for r in repo.runs() if not r.reproduces]
     assert (last.name, better.name) == (refused["name"], promoted["name"])
-    assert repo.open().tracker.run_of_alias("by_url_model", "champion") == better.run_id
+    assert run_of_alias(repo.open().tracker, "by_url_model", "champion") == better.run_id
     repo.git("fetch", "--quiet", "origin", "refs/anchored/runs/*:refs/anchored/runs/*")
     assert_sealed(repo, better)
     assert repo.git("rev-parse", better.git.ref, cwd=origin) == better.git.commit

@@ -19,6 +19,7 @@ from anchored.errors import (
     TrainingFailed,
     WrongUse,
 )
+from anchored.history.aliases import run_of_alias
 from anchored.ports import Silent
 from anchored.records import RunRecord
 from anchored.retrain import gate
@@ -382,4 +383,4 @@ def test_a_link_out_of_the_tree_is_no_data(repo: Repo, archive: Path) -> None:
 
 
 def champion(repo: Repo) -> str:
-    return repo.open().tracker.run_of_alias("sums_model", "champion")
+    return run_of_alias(repo.open().tracker, "sums_model", "champion")
