@@ -10,7 +10,7 @@ import pytest
 
 import anchored
 
-COMMANDS = {"audit", "diff", "promote", "reproduce", "restore", "resume", "retrain", "run", "runs", "show"}  # fmt: skip
+COMMANDS = {"audit", "close", "diff", "promote", "reproduce", "restore", "resume", "retrain", "run", "runs", "show"}  # fmt: skip
 
 
 def test_every_exported_name_is_there_and_documented() -> None:

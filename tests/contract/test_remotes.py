@@ -119,7 +119,7 @@ def test_a_remote_that_refuses_is_not_ready(remote: Remote, repo: Repo, folder: 
 def test_a_long_question_is_answered_by_one_listing(
     remote: Remote, repo: Repo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anchored.adapters.dvc.remote_objects.LISTED_FROM", 1)
+    monkeypatch.setattr("anchored.adapters.dvc.object_database.LISTED_FROM", 1)
     remote.use(repo)
     one = store(repo)
     pointer = one.add(folder, "data/set", QUIET)

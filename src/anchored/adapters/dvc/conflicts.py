@@ -15,7 +15,7 @@ from anchored.errors import WrongUse
 ELSEWHERE = "name another folder with --to, or take it away"
 
 
-class Standing:
+class Conflicts:
     """The folder `root`, a real path, which need not be there yet."""
 
     def __init__(self, root: str) -> None:

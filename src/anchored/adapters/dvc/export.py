@@ -1,4 +1,4 @@
-"""Objects handed out as files of the user's own: every byte hashed before it has its name there.
+"""Objects exported as files of the user's own: every byte is hashed before a file has its name.
 
 A file comes from the cache or, where that lacks it or holds it corrupt, straight from the remote;
 as a reflink or a copy, never as a link that would let the user write into the cache.
@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from anchored.adapters.dvc.conflicts import Standing, claimed, in_the_way
+from anchored.adapters.dvc.conflicts import Conflicts, claimed, in_the_way
 from anchored.adapters.dvc.hashed_copy import copied, md5_of_file
+from anchored.adapters.dvc.object_database import ObjectDatabase
 from anchored.adapters.dvc.object_facts import files_of
 from anchored.adapters.dvc.object_store import Databases, ObjectStore
 from anchored.adapters.dvc.progress import Bytes
@@ -43,21 +44,21 @@ class Sources(Databases, Protocol):
         """Makes `target` a file of its own that shares its blocks. Raises `OSError`."""
 
 
-def handed_out(
+def exported(
     sources: Sources, pointers: Sequence[Pointer], into: Path, report: Report
 ) -> tuple[ExportedFile, ...]:
-    """The pointers' files at their paths below a folder; those that are there already are left.
+    """The pointers' files at their paths below a folder; existing ones are left.
 
-    Raises `WrongUse` before anything is written where other content stands in the way; `BadInput`
+    Raises `WrongUse` before anything is written where other content is in the way; `BadInput`
     for a listing that leads elsewhere; `ObjectLost` naming objects, once all others are in place.
     """
     files = wanted_files((pointer, _objects_of(sources, pointer, report)) for pointer in pointers)
     root = os.path.realpath(into)
-    Standing(root).split(files)
+    Conflicts(root).split(files)
     with on_disk(), claimed(root):
-        standing = Standing(root)
-        missing, present = standing.split(files)
-        work = _Work(sources, Staging(standing), report)
+        conflicts = Conflicts(root)
+        missing, present = conflicts.split(files)
+        work = _Work(sources, Staging(conflicts), report)
         work.refuse_other(present, root)
         lost = work.done(missing)
     if lost:
@@ -84,7 +85,7 @@ def _lost(lost: dict[WantedFile, str]) -> ObjectLost:
 
 
 class _Work:
-    """One handing out into one folder."""
+    """One export into one folder."""
 
     def __init__(self, sources: Sources, staging: Staging, report: Report) -> None:
         self._sources, self._staging, self._report = sources, staging, report
@@ -127,10 +128,10 @@ class _Work:
     # --- where a file comes from ----------------------------------------------------------------
 
     def _from_cache(self, file: WantedFile) -> bool:
-        """Whether the cache, or a call that was killed, held the file whole; it is made then."""
+        """Whether the cache, or a call that was killed, held the file intact; it is made then."""
         if self._staging.took_up(file):
             return True
-        cached = self._sources.cache(file.hash_name).oid_to_path(file.oid)
+        cached = self._sources.cache(file.hash_name).path_of(file.oid)
         try:
             if self._is_copied(cached, file, far=False):
                 return True
@@ -148,45 +149,39 @@ class _Work:
         for hash_name in {file.hash_name for file in lacking}:
             remote = self._sources.remote(hash_name)
             groups = [files for (name, _), files in alike.items() if name == hash_name]
-            is_local = remote.fs.protocol == "local"
+            is_local = remote.is_local
             work = partial(self._fetched, remote, alone=len(groups) == 1, is_local=is_local)
             with self._sources.speaking("fetch from"):
-                states = self._each(work, groups, threads=None if is_local else remote.fs.jobs)
+                states = self._each(work, groups, threads=None if is_local else remote.jobs)
             for files, state in zip(groups, states, strict=True):
                 lost |= dict.fromkeys(files, state) if state else {}
         return lost
 
     def _fetched(
-        self, remote: Any, files: Sequence[WantedFile], *, alone: bool, is_local: bool
+        self, remote: ObjectDatabase, files: Sequence[WantedFile], *, alone: bool, is_local: bool
     ) -> str:
         """Makes files that are alike from the remote; returns what is wrong with its object."""
         first, *others = files
-        source, target = remote.oid_to_path(first.oid), self._staging.place_of(first)
+        target = self._staging.place_of(first)
         try:
             if is_local:
-                whole = self._is_copied(source, first, far=True)
+                intact = self._is_copied(remote.path_of(first.oid), first, far=True)
             else:
-                self._download(remote, source, target, alone=alone)
-                whole = self._is_right(target, first)
+                with _Stoppable(WHAT, self._report, self._stop) as callback:
+                    remote.download(first.oid, target, callback, alone=alone)
+                intact = self._is_right(target, first)
         except FileNotFoundError:
             drop(target)
             return LACKS
         except BaseException:
             drop(target)
             raise
-        if not whole:
+        if not intact:
             drop(target)
             return CORRUPT
         for other in others:
             self._is_copied(target, other, far=False)
         return ""
-
-    def _download(self, remote: Any, source: str, target: str, *, alone: bool) -> None:
-        # As DVC does: the parts of a single object come side by side.
-        parts = {"max_concurrency": remote.fs.jobs if alone else 1}
-        options = parts if hasattr(remote.fs.fs, "max_concurrency") else {}
-        with _Stoppable(WHAT, self._report, self._stop) as callback:
-            remote.fs.get_file(source, target, callback=callback, **options)
 
     def _is_copied(self, source: str, file: WantedFile, *, far: bool) -> bool:
         """Makes a file of another of this machine, unless that has other bytes than it must."""

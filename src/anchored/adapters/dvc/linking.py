@@ -21,10 +21,10 @@ SHOWN_EVERY = 1_000
 def is_linked(
     sources: Sources, files: Sequence[WantedFile], target: Path, into: Path, report: Report
 ) -> bool:
-    """Links files into a tree in which nothing stands at their common path `target` yet.
+    """Links files into a tree in which nothing is at their common path `target` yet.
 
-    False, and nothing is there, where that is not so, where reflinks can be had, which are better,
-    or where hardlinks cannot.
+    False, with nothing left behind, where that is not so, where reflinks are possible, which are
+    better, or where hardlinks are not.
     """
     if os.path.lexists(target) or not files or _can_reflink(sources, files[0], target):
         return False
@@ -34,7 +34,7 @@ def is_linked(
             os.makedirs(into / folder, exist_ok=True)
         cache, root = sources.cache(files[0].hash_name), str(into)
         for done, file in enumerate(files):
-            os.link(cache.oid_to_path(file.oid), f"{root}/{file.path}")
+            os.link(cache.path_of(file.oid), f"{root}/{file.path}")
             if done % SHOWN_EVERY == 0:
                 report.progress(f"linking {target.name}", done, len(files))
     except OSError:
@@ -48,7 +48,7 @@ def _can_reflink(sources: Sources, file: WantedFile, target: Path) -> bool:
     probe = f"{target}.anchored"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        sources.reflink(sources.cache(file.hash_name).oid_to_path(file.oid), probe)
+        sources.reflink(sources.cache(file.hash_name).path_of(file.oid), probe)
     except OSError:
         return False
     finally:

@@ -6,7 +6,6 @@ import posixpath
 from collections.abc import Sequence
 
 from anchored.adapters.dvc.object_store import Databases, ObjectStore
-from anchored.adapters.dvc.remote_objects import sizes_there
 from anchored.ports import Report
 from anchored.records import Pointer
 from anchored.system.files import size_of
@@ -39,12 +38,12 @@ def sizes(
     Raises `RemoteFailed`.
     """
     cache = databases.cache(hash_name)
-    here = {oid: size_of(cache.oid_to_path(oid)) for oid in oids}
+    here = {oid: size_of(cache.path_of(oid)) for oid in oids}
     known = {oid: size for oid, size in here.items() if size is not None}
     unknown = [oid for oid in oids if oid not in known]
     if not unknown or not ask:
         return known
     remote = databases.remote(hash_name)
     with databases.speaking("ask"):
-        there = sizes_there(remote, unknown)
+        there = remote.sizes(unknown)
     return known | {oid: there[oid] for oid in unknown if oid in there}

@@ -1,7 +1,6 @@
-"""Objects by hash, in the cache of this machine and in a remote: sent, fetched, and proven.
+"""Objects by hash, in the cache of this machine and in a remote: sent, fetched, and verified.
 
-What either holds is told by its bytes, or by the remote's own answer; never by an index of DVC's.
-The databases are DVC's (`dvc_objects.db.ObjectDB`); this file only speaks to them.
+What either holds is known by its bytes, or by the remote's own answer; never by an index of DVC's.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import chain
-from typing import Any, Protocol
+from typing import Protocol
 
+from anchored.adapters.dvc.object_database import ObjectDatabase
 from anchored.adapters.dvc.progress import Objects
-from anchored.adapters.dvc.remote_objects import sizes_there
 from anchored.decisions.objects import md5_of, named
 from anchored.errors import ObjectLost, RemoteFailed
 from anchored.ports import PushOutcome, Report
@@ -25,19 +24,19 @@ BATCH = 16
 
 
 class Databases(Protocol):
-    """Where objects lie, by the name of their hash, and how they are hashed."""
+    """Where objects are, by the name of their hash, and how they are hashed."""
 
-    def cache(self, hash_name: str) -> Any:
+    def cache(self, hash_name: str) -> ObjectDatabase:
         """The cache of this machine."""
 
-    def remote(self, hash_name: str) -> Any:
+    def remote(self, hash_name: str) -> ObjectDatabase:
         """The repo's default remote."""
 
     def hashed(self, file: str, hash_name: str) -> str:
         """The hash of a file's bytes, read now."""
 
     def listing(self, hash_name: str, oid: str) -> dict[str, str] | None:
-        """Object by path of a folder that the cache lists; None where it does not, or not whole."""
+        """Object by path of a folder that the cache lists; None if it does not, or is corrupt."""
 
     def speaking(self, verb: str) -> AbstractContextManager[None]:
         """Turns whatever a remote's client raises meanwhile into one of our errors."""
@@ -64,16 +63,8 @@ class ObjectStore:
                 oids += (listing or {}).values()
             for oid in oids:
                 if oid not in sizes:
-                    sizes[oid] = size_of(cache.oid_to_path(oid))
+                    sizes[oid] = size_of(cache.path_of(oid))
         return needed
-
-    def holds(self, hash_name: str, oid: str) -> bool:
-        """Whether the cache or the remote has an object of this name."""
-        cache, remote = self._databases.cache(hash_name), self._databases.remote(hash_name)
-        if os.path.exists(cache.oid_to_path(oid)):
-            return True
-        with self._databases.speaking("ask"):
-            return oid in sizes_there(remote, [oid])
 
     # --- to the remote --------------------------------------------------------------------------
 
@@ -96,7 +87,7 @@ class ObjectStore:
                 lacking = self._unseen(hash_name, sizes, report)
                 if lost := [oid for oid in broken if oid in lacking]:
                     raise ObjectLost(
-                        f"neither the remote nor the cache holds, whole, {named(lost)}",
+                        f"neither the remote nor the cache holds, intact, {named(lost)}",
                         hint="bring the data back into place and run again",
                     )
             self._send(hash_name, lacking, report)
@@ -112,7 +103,7 @@ class ObjectStore:
         remote = self._databases.remote(hash_name)
         report.progress("asking the remote", 0, len(sizes))
         with self._databases.speaking("ask"):
-            seen = sizes_there(remote, list(sizes))
+            seen = remote.sizes(list(sizes))
         return [
             oid for oid, size in sizes.items()
             if oid not in seen or (size is not None and seen[oid] != size)
@@ -126,16 +117,12 @@ class ObjectStore:
         for batch in (files, listings):
             if batch:
                 with self._databases.speaking("push to"):
-                    remote.add(
-                        [cache.oid_to_path(oid) for oid in batch], cache.fs, batch,
-                        check_exists=False, batch_size=remote.fs.jobs,
-                        callback=Objects("pushing", report),
-                    )  # fmt: skip
+                    remote.copy_from(cache, batch, Objects("pushing", report), jobs=remote.jobs)
 
     # --- to the cache ---------------------------------------------------------------------------
 
     def fetch(self, pointers: Sequence[Pointer], report: Report) -> int:
-        """Makes the cache hold every object, whole; returns how many had to be fetched."""
+        """Makes the cache hold every object, verified; returns how many had to be fetched."""
         fetched = 0
         for pointer in pointers:
             fetched += self.fetch_objects(pointer.hash_name, [pointer.md5], report)
@@ -153,33 +140,32 @@ class ObjectStore:
         cache, remote = self._databases.cache(hash_name), self._databases.remote(hash_name)
         failures: dict[str, BaseException] = {}
         with self._databases.speaking("fetch from"):
-            cache.add(
-                [remote.oid_to_path(oid) for oid in lacking], remote.fs, lacking,
-                check_exists=False, batch_size=remote.fs.jobs, on_error=failures.__setitem__,
-                callback=Objects("fetching", report),
+            cache.copy_from(
+                remote, lacking, Objects("fetching", report),
+                jobs=remote.jobs, on_error=failures.__setitem__,
             )  # fmt: skip
             for error in failures.values():
                 if not isinstance(error, FileNotFoundError):
                     raise error
-        for oid in self.not_whole(hash_name, lacking):
-            drop(cache.oid_to_path(oid))
+        for oid in self.find_broken(hash_name, lacking):
+            drop(cache.path_of(oid))
             state = "lacks" if oid in failures else "holds, corrupt,"
             raise ObjectLost(f"the remote {state} object {oid}")
         return len(lacking)
 
     # --- what the cache holds -------------------------------------------------------------------
 
-    def not_whole(self, hash_name: str, oids: Sequence[str]) -> list[str]:
+    def find_broken(self, hash_name: str, oids: Sequence[str]) -> list[str]:
         """The objects that the cache lacks, or holds with other bytes than their name says.
 
         Never taken from DVC's state: a checkout writes there that a file has the hash that its
-        pointer names, without looking (seen with DVC 3.67.1), so a corrupt pull looks whole.
+        pointer names, without looking (seen with DVC 3.67.1), so a corrupt pull looks intact.
         """
         cache = self._databases.cache(hash_name)
 
         def actual(oid: str) -> str | None:
             try:
-                return self._databases.hashed(cache.oid_to_path(oid), hash_name)
+                return self._databases.hashed(cache.path_of(oid), hash_name)
             except FileNotFoundError:
                 return None
 
@@ -192,7 +178,7 @@ class ObjectStore:
 
     def drop_broken(self, hash_name: str, oids: Sequence[str]) -> list[str]:
         """Takes corrupt objects out of the cache; returns all that it does not hold."""
-        broken = self.not_whole(hash_name, oids)
+        broken = self.find_broken(hash_name, oids)
         for oid in broken:
-            drop(self._databases.cache(hash_name).oid_to_path(oid))
+            drop(self._databases.cache(hash_name).path_of(oid))
         return broken

@@ -1,19 +1,17 @@
-"""Hashes what a remote holds, where it lies: streaming, several objects at once."""
+"""Hashes what a remote holds, where it is: streaming, several objects at once."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import IO, Any
+from typing import IO
 
 from anchored.adapters.dvc.survey import AT_ONCE, Readable
 from anchored.decisions.audit_facts import ObjectName
 from anchored.decisions.objects import md5_of
 from anchored.ports import Report
 from anchored.system.parallel import Stop, in_parallel
-
-BLOCK = 4 * 1024 * 1024  # bytes that a file is read ahead: memory is AT_ONCE times this
 
 
 class RemoteHashes:
@@ -31,13 +29,13 @@ class RemoteHashes:
         def hashed(name: ObjectName, stop: Stop) -> str:
             remote = remotes[name.hash_name]
             try:
-                with opened(remote, name.oid) as stream:
+                with remote.open(name.oid) as stream:
                     counted = Counted(stream, lambda n: self._count(n, total), stop)
                     return self._databases.hash_of(counted, name.hash_name)
             except FileNotFoundError:
                 return ""
 
-        local = all(remote.fs.protocol == "local" for remote in remotes.values())
+        local = all(remote.is_local for remote in remotes.values())
         at_once = (os.cpu_count() or 1) if local else AT_ONCE
         with self._databases.speaking("read"):
             hashes = in_parallel(hashed, list(objects), at_once)
@@ -66,8 +64,3 @@ class Counted:
         content = b"".join(parts)
         self._count(len(content))
         return content
-
-
-def opened(remote: Any, oid: str) -> Any:
-    """An object of a remote, to be read from its beginning to its end."""
-    return remote.fs.open(remote.oid_to_path(oid), "rb", block_size=BLOCK)

@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Sequence
 
-from anchored.adapters.dvc.conflicts import Standing, in_the_way
+from anchored.adapters.dvc.conflicts import Conflicts, in_the_way
 from anchored.adapters.dvc.hashed_copy import md5_of_file
 from anchored.decisions.objects import md5_of
 from anchored.decisions.restoring import WantedFile, folders_of
@@ -21,11 +21,11 @@ PREFIX = ".anchored-restoring-"
 
 
 class Staging:
-    """A tree in the making, to be placed into `standing`."""
+    """A tree in the making, to be placed into `conflicts`."""
 
-    def __init__(self, standing: Standing) -> None:
-        self._standing = standing
-        root = standing.root
+    def __init__(self, conflicts: Conflicts) -> None:
+        self._standing = conflicts
+        root = conflicts.root
         self._left = [os.path.join(root, n) for n in os.listdir(root) if n.startswith(PREFIX)]
         self.root = os.path.join(root, PREFIX + uuid.uuid4().hex[:8])
 

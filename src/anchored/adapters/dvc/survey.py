@@ -7,26 +7,23 @@ A size that is not the one known of an object does not condemn it, for what is k
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
+from anchored.adapters.dvc.hash_kinds import KINDS, hash_kinds
 from anchored.adapters.dvc.object_store import Databases
-from anchored.adapters.dvc.remote_objects import sizes_there
 from anchored.decisions.audit_facts import Holdings, ObjectName
 from anchored.decisions.decoding import Unreadable
 from anchored.decisions.lineage import UNSETTLED
 from anchored.decisions.listings import parse_listing
 from anchored.decisions.objects import is_object, md5_of
-from anchored.decisions.pointers import LEGACY_HASH
 from anchored.errors import RemoteFailed
 from anchored.records import Pointer
 from anchored.system.files import size_of
 from anchored.system.parallel import Stop, in_parallel
 
 AT_ONCE = 16
-KINDS = ("md5", LEGACY_HASH)
 
 
 class Readable(Databases, Protocol):
@@ -49,7 +46,7 @@ class RemoteSurvey:
     def of(self, pointers: Collection[Pointer]) -> Holdings:
         """The remote's holdings of all that the pointers need."""
         named = [p for p in pointers if is_object(p.md5)]
-        hash_names = self._settled({p.md5 for p in named if p.hash_name == UNSETTLED})
+        hash_names = hash_kinds(self._databases, {p.md5 for p in named if p.hash_name == UNSETTLED})
         held = Holdings(hash_names=hash_names)
         names = {held.name_of(p) for p in named}
         folders = self._folders({name for name in names if name.oid.endswith(".dir")})
@@ -84,34 +81,16 @@ class RemoteSurvey:
         found: dict[ObjectName, int] = {}
         for hash_name, wanted in oids.items():
             with self._databases.speaking("ask"):
-                sizes = sizes_there(self._databases.remote(hash_name), wanted)
+                sizes = self._databases.remote(hash_name).sizes(wanted)
             found |= {ObjectName(hash_name, o): sizes[o] for o in wanted if o in sizes}
         return found
 
-    def _settled(self, oids: Collection[str]) -> dict[str, str]:
-        """The kind of hash under which cache or remote hold objects whose pointer is not known."""
-        kinds = dict.fromkeys(oids, "md5")
-        for hash_name in reversed(KINDS):
-            cache = self._databases.cache(hash_name)
-            kinds |= {oid: hash_name for oid in oids if os.path.exists(cache.oid_to_path(oid))}
-        uncertain = {oid for oid in oids if not self._cached(kinds[oid], oid)}
-        lacking = uncertain - {n.oid for n in self._there(ObjectName("md5", o) for o in uncertain)}
-        legacy = self._there(ObjectName(LEGACY_HASH, oid) for oid in lacking)
-        return kinds | {name.oid: LEGACY_HASH for name in legacy}
-
-    def _cached(self, hash_name: str, oid: str) -> bool:
-        return os.path.exists(self._databases.cache(hash_name).oid_to_path(oid))
-
     def _check_base(self) -> None:
         """A remote that holds nothing at all is more likely not the one that is meant."""
-        remote = self._databases.remote(KINDS[1])
-        base = remote.path
-        if remote.fs.protocol not in {"local", "ssh"}:
-            base = base.split("/", 1)[0]  # a bucket; folders are not there by themselves
         with self._databases.speaking("ask"):
-            if remote.fs.CAN_TRAVERSE and not remote.fs.exists(base):
+            if base := self._databases.remote(KINDS[1]).missing_base():
                 raise RemoteFailed(
-                    f"the DVC remote is not there: {base}",
+                    f"the DVC remote does not exist: {base}",
                     transient=False,
                     hint="mount it, or name the right one: `dvc remote list`",
                 )
@@ -131,10 +110,9 @@ class RemoteSurvey:
         def read(name: ObjectName, _: Stop) -> bytes | None:
             remote = remotes[name.hash_name]
             try:
-                content: bytes = remote.fs.cat_file(remote.oid_to_path(name.oid))
+                return remote.read(name.oid)
             except FileNotFoundError:
                 return None
-            return content
 
         with self._databases.speaking("read"):
             for name, text in in_parallel(read, absent, AT_ONCE):
@@ -144,7 +122,7 @@ class RemoteSurvey:
 
     def _in_cache(self, name: ObjectName) -> bytes | None:
         cache = self._databases.cache(name.hash_name)
-        with suppress(OSError), open(cache.oid_to_path(name.oid), "rb") as stream:
+        with suppress(OSError), open(cache.path_of(name.oid), "rb") as stream:
             text = stream.read()
             if hash_of(text, self._databases, name.hash_name) == md5_of(name.oid):
                 self._know_size(name, len(text))
@@ -177,7 +155,7 @@ class RemoteSurvey:
             if pointer.size and not pointer.is_folder:
                 self._know_size(held.name_of(pointer), pointer.size)
         for name in there:
-            path = self._databases.cache(name.hash_name).oid_to_path(name.oid)
+            path = self._databases.cache(name.hash_name).path_of(name.oid)
             if not name.oid.endswith(".dir") and (size := size_of(path)) is not None:
                 self._know_size(name, size)
 
