@@ -144,7 +144,7 @@ def is_in_training(api: Api, flows: Flows) -> bool:
         "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}},
     }
     running = [run["id"] for run in api("flow_runs/filter", **query)]
-    return any("inputs are whole" in line for run in running for line in flows.log(run))
+    return any("inputs are complete" in line for run in running for line in flows.log(run))
 
 
 def a_run_is_reproduced_by_name(api: Api, flows: Flows, run: RunRecord) -> None:
