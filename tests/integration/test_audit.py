@@ -300,7 +300,7 @@ def test_runs_that_never_were_whole_are_told_apart_and_reproductions_left_out(pa
 def test_services_that_do_not_answer_are_no_findings(single: Single) -> None:
     repo, _ = single
     repo.store.rename(repo.store.with_name("elsewhere"))
-    with pytest.raises(RemoteFailed, match="not there"):
+    with pytest.raises(RemoteFailed, match="does not exist"):
         repo.audit()
     repo.store.with_name("elsewhere").rename(repo.store)
     repo.origin.rename(repo.origin.with_name("gone.git"))
