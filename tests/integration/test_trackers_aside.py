@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import anchored
 from anchored.adapters.mlflow.tracker import MlflowTracker
 from anchored.adapters.wandb.offline import OfflineRuns
 from anchored.adapters.wandb.tracker import WandbTracker
@@ -148,3 +149,21 @@ def test_what_loads_is_taken_for_its_own_kind_alone(repo: Repo) -> None:
         assert isinstance(theirs, TrackerProxy)
         commands = [psutil.Process(t.process._process.pid).cmdline() for t in (mine, theirs)]
     assert ["mlflow" in command[3] for command in commands] == [True, False]
+
+
+def trackers_of_this_process() -> list[int]:
+    children = psutil.Process().children()
+    return [child.pid for child in children if "tracker_server" in " ".join(child.cmdline())]
+
+
+def test_a_repo_opened_again_shares_its_process_which_the_last_to_close_ends(repo: Repo) -> None:
+    assert trackers_of_this_process() == []
+    first = anchored.open(repo.root, prefect=False)
+    (process,) = trackers_of_this_process()
+    with anchored.open(repo.root, prefect=False) as second:
+        assert trackers_of_this_process() == [process]
+        assert list(second.runs()) == []
+        first.close()
+        first.close()
+        assert trackers_of_this_process() == [process]
+    assert trackers_of_this_process() == []

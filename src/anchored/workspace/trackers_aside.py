@@ -34,14 +34,16 @@ class _Processes:
         self._loading: dict[TrackerName, list[TrackerProcess]] = {}
         self._in_use: dict[_Key, TrackerProxy] = {}
         self._wanted = 0  # how many blocks are open that want all trackers aside
-        self._of_blocks = list[_Key]()  # what was begun for them
+        self._of_blocks = list[_Key]()  # the trackers that were opened in them
 
-    def load(self, kind: TrackerName, uri: str) -> None:
-        """Begins to load a tracker of this kind, but for one that this process has loaded."""
+    def load(self, kind: TrackerName, uri: str, root: Path) -> None:
+        """Begins to load a tracker of this kind, unless it is loaded, here or for this repo."""
         from anchored.workspace.tracker_process import TrackerProcess
 
         module = TRACKERS[kind].module
         with self._lock:
+            if any((key[0], key[3]) == (kind, root) for key in self._in_use):
+                return
             if self._wanted or module not in sys.modules:
                 self._loading.setdefault(kind, []).append(TrackerProcess(module, uri))
 
@@ -61,13 +63,14 @@ class _Processes:
             return self._in_use[key]
 
     def _process(self, kind: TrackerName, key: _Key) -> TrackerProcess | None:
+        if self._wanted:
+            self._of_blocks.append(key)
         if loading := self._loading.get(kind):
             return loading.pop()
         if not self._wanted:
             return None
         from anchored.workspace.tracker_process import TrackerProcess
 
-        self._of_blocks.append(key)
         return TrackerProcess(TRACKERS[kind].module, key[1])
 
     @contextmanager
@@ -114,7 +117,7 @@ def load_tracker_aside(repo: str | Path | None = None, tracker: str | None = Non
             if tracker not in {None, kind}:
                 kind, uri = str(tracker), ""
             if (name := known_name(kind)) is not None:
-                _PROCESSES.load(name, uri)
+                _PROCESSES.load(name, uri, folder)
             return
 
 
