@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from anchored.records import RunRecord
 
 METRICS = 6  # columns of a table in a notebook
+NAMED = 3  # in one line
 
 
 class Runs(Sequence["RunRecord"]):
@@ -36,7 +37,9 @@ class Runs(Sequence["RunRecord"]):
         return self._runs[place]
 
     def __repr__(self) -> str:
-        return f"Runs({len(self):,}: {', '.join(run.name for run in self._runs[:3])}, …)"
+        names = [run.name for run in self._runs[:NAMED]]
+        more = ["…"] if len(self) > NAMED else []
+        return f"Runs({', '.join([f'{len(self):,} runs', *names, *more])})"
 
     def to_pandas(self) -> pd.DataFrame:
         """A row for each run, in the same order.
