@@ -23,6 +23,7 @@ from tests.services.s3 import S3Server
 from tests.services.sshd import SshServer
 
 QUIET = Silent()
+LINES = b"1\r\n2\r\n"  # which DVC 2 hashed with other line ends
 
 
 class Remote(Protocol):
@@ -161,6 +162,16 @@ def store(repo: Repo) -> DvcStore:
 
 def forget(repo: Repo) -> None:
     shutil.rmtree(repo.root / ".dvc/cache")
+
+
+def left_by_dvc_2(repo: Repo) -> Path:
+    """Writes an input's pointer as DVC 2 left it, and its object in the folder remote: this file."""
+    old = hashlib.md5(LINES.replace(b"\r\n", b"\n")).hexdigest()
+    file = repo.store / old[:2] / old[2:]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(LINES)
+    repo.write("data/numbers.csv.dvc", f"outs:\n- md5: {old}\n  size: 6\n  path: numbers.csv\n")
+    return file
 
 
 def children(repo: Repo, pointer: Pointer) -> list[str]:

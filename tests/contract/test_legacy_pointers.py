@@ -11,25 +11,20 @@ import pytest
 from anchored.decisions.pointers import LEGACY_HASH
 from anchored.errors import ObjectLost
 from anchored.records import Pointer
-from tests.contract.remotes import QUIET, store
+from tests.contract.remotes import LINES, QUIET, left_by_dvc_2, store
 from tests.proof import assert_sealed
 from tests.repos import Repo, pointers_at
 
 
 def test_an_input_that_only_a_pointer_of_dvc_2_names_is_used_and_hashed_anew(repo: Repo) -> None:
-    content = b"1\r\n2\r\n"
-    old = hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
-    file = repo.store / old[:2] / old[2:]
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content)
-    repo.write("data/numbers.csv.dvc", f"outs:\n- md5: {old}\n  size: 6\n  path: numbers.csv\n")
+    left_by_dvc_2(repo)
     repo.write(".gitignore", (repo.root / ".gitignore").read_text() + "/data/numbers.csv\n")
     repo.git("add", "--force", ".gitignore", "data/numbers.csv.dvc")
     repo.git("commit", "--quiet", "--message", "As DVC 2 left it")
     (repo.root / "data/numbers.csv").unlink()
     run = repo.run("old")
     assert run.metrics == {"total": 3}
-    assert run.data[0].md5 == hashlib.md5(content).hexdigest()
+    assert run.data[0].md5 == hashlib.md5(LINES).hexdigest()
     assert_sealed(repo, run)
 
 

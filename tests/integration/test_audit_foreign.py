@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from anchored.errors import RemoteFailed
-from tests.contract.remotes import made
+from tests.contract.remotes import left_by_dvc_2, made
 from tests.integration.test_audit import FOLDER, found, in_store
 from tests.repos import Repo
 
@@ -61,12 +61,8 @@ def test_a_size_that_a_pointer_kept_from_before_is_no_rot(repo: Repo) -> None:
 
 
 def test_pointers_of_dvc_2_are_looked_up_where_it_kept_its_objects(repo: Repo) -> None:
-    content = b"1\r\n2\r\n"
-    old = hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
-    file = repo.store / old[:2] / old[2:]
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content)
-    repo.write("data/numbers.csv.dvc", f"outs:\n- md5: {old}\n  size: 6\n  path: numbers.csv\n")
+    file = left_by_dvc_2(repo)
+    old = file.parent.name + file.name
     repo.git("add", "--force", "data/numbers.csv.dvc")
     repo.git("commit", "--quiet", "--message", "As DVC 2 left it")
     repo.git("push", "--quiet", "origin", "main")

@@ -253,7 +253,7 @@ def test_a_lost_commit_is_said_and_the_rest_told(pair: Pair) -> None:
 
 
 def foreign(repo: Repo, name: str, **params: str) -> str:
-    """A run made by hand, with three tags and no artifact."""
+    """An external run, with three tags and no artifact."""
     repo.dvc("add", "data/numbers.csv", "models/model.bin")
     repo.git("add", "--all")
     repo.git("commit", "--quiet", "--message", name)

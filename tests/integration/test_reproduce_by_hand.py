@@ -1,4 +1,4 @@
-"""Runs that careful scripts made by hand, with three tags, are reproduced by their names."""
+"""External runs, which careful scripts made with three tags, are reproduced by their names."""
 
 from __future__ import annotations
 

@@ -149,22 +149,20 @@ class _Work:
         for hash_name in {file.hash_name for file in lacking}:
             remote = self._sources.remote(hash_name)
             groups = [files for (name, _), files in alike.items() if name == hash_name]
-            is_local = remote.is_local
-            work = partial(self._fetched, remote, alone=len(groups) == 1, is_local=is_local)
+            work = partial(self._fetched, remote, alone=len(groups) == 1)
+            threads = None if remote.is_local else remote.jobs
             with self._sources.speaking("fetch from"):
-                states = self._each(work, groups, threads=None if is_local else remote.jobs)
+                states = self._each(work, groups, threads=threads)
             for files, state in zip(groups, states, strict=True):
                 lost |= dict.fromkeys(files, state) if state else {}
         return lost
 
-    def _fetched(
-        self, remote: ObjectDatabase, files: Sequence[WantedFile], *, alone: bool, is_local: bool
-    ) -> str:
+    def _fetched(self, remote: ObjectDatabase, files: Sequence[WantedFile], *, alone: bool) -> str:
         """Makes files that are alike from the remote; returns what is wrong with its object."""
         first, *others = files
         target = self._staging.place_of(first)
         try:
-            if is_local:
+            if remote.is_local:
                 intact = self._is_copied(remote.path_of(first.oid), first, far=True)
             else:
                 with _Stoppable(WHAT, self._report, self._stop) as callback:

@@ -16,6 +16,8 @@ def hash_kinds(databases: Databases, oids: Collection[str]) -> dict[str, str]:
     It is `md5` for an object that neither has. Raises `RemoteFailed`.
     """
     kinds: dict[str, str] = {}
+    if not oids:
+        return kinds  # most runs: no repository of DVC's is opened for that
     for kind in KINDS:
         cache = databases.cache(kind)
         kinds |= {oid: kind for oid in oids if oid not in kinds and cache.holds_here(oid)}

@@ -36,6 +36,10 @@ from anchored.system.disk_room import on_disk
 class DvcHashing(DvcRepository):
     """Hashes files and folders as DVC does."""
 
+    @property
+    def _objects(self) -> ObjectStore:
+        return ObjectStore(self)
+
     def add(self, file: Path, path: str, report: Report, *, move: bool = False) -> Pointer:
         """Hashes a file or folder into the cache, as the content of repo path `path`.
 
@@ -65,8 +69,8 @@ class DvcHashing(DvcRepository):
         pointer = Pointer(path=path, md5=tree.oid, size=meta.size or 0, nfiles=meta.nfiles or 1)
         if not move and checked_content(file, path, self._homes) != before:
             # What was cached may be another state than the one that was hashed.
-            for hash_name, sizes in ObjectStore(self).needed((pointer,)).items():
-                ObjectStore(self).drop_broken(hash_name, list(sizes))
+            for hash_name, sizes in self._objects.needed((pointer,)).items():
+                self._objects.drop_broken(hash_name, list(sizes))
             raise BadInput(path, "changed while it was being read", hint="run again when it rests")
         return pointer
 

@@ -27,7 +27,6 @@ from anchored.adapters.dvc.folder_update import is_exchanged, is_put
 from anchored.adapters.dvc.hash_kinds import hash_kinds
 from anchored.adapters.dvc.hashing import DvcHashing, local_errors
 from anchored.adapters.dvc.linking import is_linked
-from anchored.adapters.dvc.object_store import ObjectStore
 from anchored.adapters.dvc.progress import Objects
 from anchored.adapters.dvc.remote_hashes import RemoteHashes
 from anchored.adapters.dvc.survey import RemoteSurvey
@@ -46,10 +45,6 @@ class DvcStore(DvcHashing):
     """The `DataStore` of a DVC repository."""
 
     # --- objects --------------------------------------------------------------------------------
-
-    @property
-    def _objects(self) -> ObjectStore:
-        return ObjectStore(self)
 
     def with_hash_kind(self, pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
         """The pointers with the kind of hash that cache or remote hold them under."""
@@ -188,7 +183,7 @@ class DvcStore(DvcHashing):
 
 @contextmanager
 def _links(cache: Any) -> Iterator[None]:
-    """Private worktrees link into the cache, whatever links the user's own tree has."""
+    """Worktrees link into the cache, whatever links the user's own tree has."""
     before, cache.cache_types = cache.cache_types, LINKS
     try:
         yield
